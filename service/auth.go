@@ -25,8 +25,9 @@ type Credentials struct {
 
 // HTTPAuth tells who makes a request: Backstage's core.httpAuth. Safe for concurrent use.
 type HTTPAuth interface {
-	// Credentials returns the credentials of the request. With kinds given, credentials of another kind are refused: with an
-	// AuthenticationError (401) where there are none, with a NotAllowedError (403) otherwise.
+	// Credentials returns the credentials of the request, of kind AllowNone where it has none. With kinds given, others are refused: with an
+	// AuthenticationError (401) where there are no credentials, with a NotAllowedError (403) otherwise. A token that is not valid is an
+	// AuthenticationError whatever is allowed.
 	Credentials(r *http.Request, allow ...PrincipalKind) (Credentials, error)
 }
 
