@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -388,52 +387,4 @@ func (s *Server) handleError(err error, c echo.Context, mount string, log *slog.
 		panic(http.ErrAbortHandler)
 	}
 	answerError(c.Response(), c.Request(), mount, err, log)
-}
-
-// logRequest writes the line of the request log.
-func (s *Server) logRequest(res *response, r *http.Request) {
-	ctx := r.Context()
-	if !s.log.Enabled(ctx, slog.LevelInfo) {
-		return
-	}
-	date := time.Now().UTC().Format("2006-01-02T15:04:05.000Z")
-	url := loggedURL(r.URL)
-	version := strconv.Itoa(r.ProtoMajor) + "." + strconv.Itoa(r.ProtoMinor)
-	agent, referrer := r.UserAgent(), r.Referer()
-	attrs := make([]slog.Attr, 0, 9)
-	attrs = append(attrs, slog.String("type", "incomingRequest"), slog.String("date", date), slog.String("method", r.Method),
-		slog.String("url", url), slog.Int("status", res.status), slog.String("httpVersion", version))
-	if agent != "" {
-		attrs = append(attrs, slog.String("userAgent", agent))
-	}
-	attrs = append(attrs, slog.Int64("contentLength", res.size))
-	if referrer != "" {
-		attrs = append(attrs, slog.String("referrer", referrer))
-	}
-	line := make([]byte, 0, 256)
-	line = append(line, '[')
-	line = append(line, date...)
-	line = append(line, `] "`...)
-	line = append(line, r.Method...)
-	line = append(line, ' ')
-	line = append(line, url...)
-	line = append(line, ` HTTP/`...)
-	line = append(line, version...)
-	line = append(line, `" `...)
-	line = strconv.AppendInt(line, int64(res.status), 10)
-	line = append(line, ' ')
-	line = strconv.AppendInt(line, res.size, 10)
-	line = append(line, ` "`...)
-	line = append(line, orDash(referrer)...)
-	line = append(line, `" "`...)
-	line = append(line, orDash(agent)...)
-	line = append(line, '"')
-	s.log.LogAttrs(ctx, slog.LevelInfo, string(line), attrs...)
-}
-
-func orDash(s string) string {
-	if s == "" {
-		return "-"
-	}
-	return s
 }
