@@ -349,7 +349,7 @@ func (s *Server) serve(res *response, r *http.Request) {
 		s.fail(res, r, echo.NewHTTPError(http.StatusRequestHeaderFieldsTooLarge, fmt.Sprintf("Too many headers, the limit is %d", n)))
 		return
 	}
-	limitBody(res.w, r, s.settings.timeouts.request)
+	r = limitBody(res.w, r, s.settings.timeouts.request)
 	if s.limiter != nil {
 		answered, err := s.limiter.take(res, r)
 		if err != nil {
