@@ -19,7 +19,7 @@ type documentReader struct {
 }
 
 func newDocumentReader(r io.Reader) *documentReader {
-	return &documentReader{r: bufio.NewReaderSize(r, 64<<10), line: 1}
+	return &documentReader{r: bufio.NewReaderSize(r, 16<<10), line: 1}
 }
 
 var byteOrderMark = []byte("\xef\xbb\xbf")

@@ -16,7 +16,7 @@ const maxDepth = 512
 func ParseValue(data []byte) (Value, error) {
 	text := string(data)
 	if !utf8.ValidString(text) {
-		text = strings.ToValidUTF8(text, "\uFFFD")
+		text = string([]rune(text)) // U+FFFD for each byte that is no part of a character
 	}
 	p := jsonParser{text: text}
 	v, err := p.document()

@@ -13,7 +13,9 @@ import (
 // domain names only the coarse rules are here: labels made of letters, marks, digits and symbols.
 func validURL(s string) bool {
 	s = strings.TrimFunc(s, func(r rune) bool { return r <= ' ' })
-	s = strings.NewReplacer("\t", "", "\n", "", "\r", "").Replace(s)
+	if strings.ContainsAny(s, "\t\n\r") {
+		s = strings.NewReplacer("\t", "", "\n", "", "\r", "").Replace(s)
+	}
 	scheme, rest, ok := strings.Cut(s, ":")
 	if !ok || !validScheme(scheme) {
 		return false
@@ -93,33 +95,38 @@ func validHost(host string) bool {
 		return validIPv6(host)
 	}
 	host = percentDecode(host)
-	length := 0
-	for label := range strings.SplitSeq(host, ".") {
-		first := true
-		for _, r := range label {
-			if r == '\u00ad' || r == '\u200b' || r == '\u2060' || r == '\ufeff' {
-				continue // left out of domains
-			}
-			if r < ' ' || r == 0x7f || r == '%' || r == unicode.ReplacementChar || strings.ContainsRune(forbiddenInHost, r) ||
-				r > 0x7f && !unicode.In(r, unicode.L, unicode.M, unicode.N, unicode.S, unicode.P) || first && unicode.Is(unicode.M, r) {
-				return false
-			}
-			first = false
-			length++
-		}
-	}
-	if length == 0 {
+	if !validDomain(host) {
 		return false
 	}
-	labels := strings.Split(host, ".")
-	if len(labels) > 1 && labels[len(labels)-1] == "" {
-		labels = labels[:len(labels)-1]
-	}
-	last := labels[len(labels)-1]
+	last := strings.TrimSuffix(host, ".")
+	last = last[strings.LastIndexByte(last, '.')+1:]
 	if _, ok := ipv4Number(last); ok || last != "" && strings.Trim(last, "0123456789") == "" {
-		return validIPv4(labels)
+		return validIPv4(strings.Split(strings.TrimSuffix(host, "."), "."))
 	}
 	return true
+}
+
+// validDomain checks the characters of a domain, which may, surprisingly, be nothing but dots.
+func validDomain(host string) bool {
+	labelStart, empty := true, true
+	for _, r := range host {
+		switch {
+		case r == '.':
+			labelStart, empty = true, false
+			continue
+		case r == '\u00ad' || r == '\u200b' || r == '\u2060' || r == '\ufeff':
+			continue // left out of domains
+		case r < 0x80:
+			if r <= ' ' || r == 0x7f || r == '%' || strings.ContainsRune(forbiddenInHost, r) {
+				return false
+			}
+		case r == unicode.ReplacementChar || !unicode.In(r, unicode.L, unicode.M, unicode.N, unicode.S, unicode.P),
+			labelStart && unicode.Is(unicode.M, r):
+			return false
+		}
+		labelStart, empty = false, false
+	}
+	return !empty
 }
 
 func percentDecode(s string) string {

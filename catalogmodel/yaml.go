@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"math"
 	"strconv"
 	"strings"
 
@@ -265,8 +266,25 @@ func (c *yamlConverter) key(n *yaml.Node, depth int) (string, error) {
 		return "", c.fail(n, "a key must be a scalar, not %s", v.Type())
 	case Null:
 		return "", nil
+	case Number:
+		return numberKey(v.text), nil
 	}
 	return v.String(), nil
+}
+
+// numberKey writes a number as JavaScript does, to which all numbers are float64 (ECMAScript, Number::toString).
+func numberKey(literal string) string {
+	f, err := strconv.ParseFloat(literal, 64)
+	switch {
+	case err != nil:
+		return literal
+	case f == 0:
+		return "0"
+	case math.Abs(f) >= 1e-6 && math.Abs(f) < 1e21:
+		return strconv.FormatFloat(f, 'f', -1, 64)
+	}
+	text := strconv.FormatFloat(f, 'e', -1, 64)
+	return strings.NewReplacer("e+0", "e+", "e-0", "e-").Replace(text)
 }
 
 func collectionTag(n *yaml.Node, own string) error {
