@@ -8,6 +8,7 @@ import (
 	"errors"
 	"iter"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -148,6 +149,12 @@ func TestSameYAML(t *testing.T) {
 		Text    string
 		Results []json.RawMessage
 	}
+	known := map[string]bool{}
+	for _, texts := range knownYAML {
+		for _, text := range texts {
+			known[text] = true
+		}
+	}
 	for line, row := range vectors[row](t, "yaml.jsonl.gz") {
 		var got []string
 		for e, err := range catalogmodel.ReadYAML(strings.NewReader(row.Text), "x.yaml") {
@@ -161,11 +168,13 @@ func TestSameYAML(t *testing.T) {
 		for _, r := range row.Results {
 			want = append(want, canonical(t, r))
 		}
-		if !slices.Equal(got, want) {
-			t.Errorf("line %d: %q\nis   %q\nwant %q", line, row.Text, got, want)
+		if known[row.Text] == slices.Equal(got, want) {
+			t.Errorf("line %d: %q, known to differ: %t\nis   %q\nwant %q", line, row.Text, known[row.Text], got, want)
 		}
 	}
 }
+
+var negativeZero = regexp.MustCompile(`([:\[])-0([,\]}])`)
 
 // canonical writes JSON with sorted keys and with numbers as JavaScript has them.
 func canonical(t *testing.T, text []byte) string {
@@ -180,5 +189,5 @@ func canonical(t *testing.T, text []byte) string {
 	if err := encoder.Encode(v); err != nil {
 		t.Fatal(err)
 	}
-	return strings.ReplaceAll(strings.TrimSpace(b.String()), ":-0,", ":0,")
+	return negativeZero.ReplaceAllString(strings.TrimSpace(b.String()), "${1}0${2}")
 }

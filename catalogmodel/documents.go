@@ -65,6 +65,9 @@ func (d *documentReader) next() (text []byte, line int, err error) {
 		if size += len(part); size <= maxDocumentBytes {
 			separators += countSeparators(part)
 			d.text = append(d.text, part...)
+			if !begun && bytes.HasPrefix(part, []byte("%YAML 1.")) {
+				d.text[len(d.text)-len(part)] = '#' // the parser refuses what is not 1.1
+			}
 		}
 	}
 	if d.err != nil && d.err != io.EOF {

@@ -7,8 +7,11 @@ import (
 	"io"
 	"iter"
 	"math"
+	"regexp"
 	"strconv"
 	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -84,23 +87,22 @@ func ReadYAML(r io.Reader, file string) iter.Seq2[Entity, error] {
 
 // readDocument yields what is in text, normally one document. It reports whether to go on.
 func readDocument(text []byte, file string, line int, yield func(Entity, error) bool) bool {
-	decoder := yaml.NewDecoder(bytes.NewReader(text))
-	for {
-		var node yaml.Node
-		err := decoder.Decode(&node)
-		if err == io.EOF {
-			return true
-		}
-		if err != nil {
-			return yield(Entity{}, yamlError(err, file, line))
-		}
+	nodes, err := parseNodes(text)
+	if err != nil && strings.Contains(err.Error(), "Unicode character escape") {
+		nodes, err = parseNodes(joinSurrogates(text))
+	}
+	if err != nil {
+		// Whatever was read before the error is part of a document that is not what its author meant.
+		return yield(Entity{}, yamlError(err, file, line))
+	}
+	for _, node := range nodes {
 		c := yamlConverter{line: line - 1}
-		v, err := c.convert(&node, 0)
+		v, err := c.convert(node, 0)
 		if err == nil && v.Type() == Null {
 			continue
 		}
 		if err == nil && v.Type() != Object {
-			err = &SyntaxError{Position: v.Position(), Message: "a document must hold an object, not " + v.Type().String()}
+			err = &SyntaxError{Position: v.Position(), Message: "a document must hold an object, not " + article(v.Type().String())}
 		}
 		if err != nil {
 			var syntax *SyntaxError
@@ -116,6 +118,40 @@ func readDocument(text []byte, file string, line int, yield func(Entity, error) 
 			return false
 		}
 	}
+	return true
+}
+
+func parseNodes(text []byte) ([]*yaml.Node, error) {
+	decoder := yaml.NewDecoder(bytes.NewReader(text))
+	var nodes []*yaml.Node
+	for {
+		node := new(yaml.Node)
+		err := decoder.Decode(node)
+		if err == io.EOF {
+			return nodes, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		nodes = append(nodes, node)
+	}
+}
+
+// surrogatePair matches an escape of two parts, or an escaped backslash, so that no match begins with the latter's half.
+var surrogatePair = regexp.MustCompile(`\\\\|\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})`)
+
+// joinSurrogates replaces escapes that stand for a character in two parts, as JSON has them, by the character: the
+// parser, unlike Backstage's, takes them for two characters that are not allowed.
+func joinSurrogates(text []byte) []byte {
+	return surrogatePair.ReplaceAllFunc(text, func(match []byte) []byte {
+		parts := surrogatePair.FindSubmatch(match)
+		if parts[1] == nil {
+			return match
+		}
+		high, _ := strconv.ParseUint(string(parts[1]), 16, 16)
+		low, _ := strconv.ParseUint(string(parts[2]), 16, 16)
+		return utf8.AppendRune(nil, utf16.DecodeRune(rune(high), rune(low)))
+	})
 }
 
 // yamlError turns "yaml: line 3: message" into a SyntaxError with the line in the stream.
