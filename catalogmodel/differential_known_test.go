@@ -41,6 +41,10 @@ var knownYAML = map[string][]string{
 	},
 	"these tags mean something to Backstage's parser, and are refused here": {
 		"a: !!str [b]\n",
+		"a: !!timestamp 2001-01-01\n",
+		"a:\n  b: !!timestamp 2001-01-01\nc: d\n",
+		"!!timestamp 2001-01-01: a\n",
+		"a: [!!timestamp 2001-01-01]\n",
 		"x: !!binary aGk=\n",
 		"x: !!set {a, b}\n",
 	},

