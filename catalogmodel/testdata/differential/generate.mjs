@@ -26,6 +26,8 @@ const { BuiltinKindsEntityProcessor } = require(
   path.join(backendRoot, 'dist/processors/BuiltinKindsEntityProcessor.cjs.js'),
 );
 
+const { ModelProcessor } = require(path.join(backendRoot, 'dist/processors/ModelProcessor.cjs.js'));
+
 // A small generator of random numbers (mulberry32), so that runs repeat.
 let state = 20261121;
 function random() {
@@ -169,6 +171,7 @@ const kinds = {
     Object.assign(spec, owned('skill'));
     inSystem(spec);
     for (const f of ['disciplines', 'categories', 'agents', 'dependsOn']) maybe(spec, f, () => some(['web', 'airesource:x'], 2));
+    maybe(spec, 'dependsOn', () => some(['x', 'AIResource:o/y', 'component:z'], 2));
     for (const f of ['allowedTools', 'license', 'compatibility']) maybe(spec, f, () => pick(['MIT', 'é'.repeat(500), '😀'.repeat(500)]));
   }],
   'AiResource/rule': () => ['backstage.io/v1alpha1', spec => {
@@ -176,7 +179,7 @@ const kinds = {
     maybe(spec, 'disciplines', () => some(['web'], 2));
   }],
   'AiResource/plugin': () => ['backstage.io/v1alpha1', spec => {
-    Object.assign(spec, owned('plugin'), { skills: some(['x', 'airesource:a/b'], 3) });
+    Object.assign(spec, owned('plugin'), { skills: some(['x', 'airesource:a/b', 'component:z'], 3) });
     maybe(spec, 'version', () => '1.0.0');
   }],
   'AiResource/marketplace': () => ['backstage.io/v1alpha1', spec => {
@@ -380,10 +383,10 @@ async function allFields(entity) {
   return [...new Set(fields)].sort();
 }
 
-// The relations of the kinds that the catalog's own processor handles.
+// The relations that the catalog's own processors emit; newer kinds have theirs from the compiled model.
 async function relations(entity) {
   const emitted = [];
-  const processor = new BuiltinKindsEntityProcessor();
+  const processor = classic.has(entity.kind) ? new BuiltinKindsEntityProcessor() : new ModelProcessor({ model: compiledModel });
   try {
     await processor.postProcessEntity(structuredClone(entity), undefined, r => emitted.push(r.relation));
   } catch (e) {
@@ -442,7 +445,7 @@ async function entities() {
     }
     if (message === undefined) {
       counts.valid++;
-      if (classic.has(plain.kind)) Object.assign(row, await relations(plain));
+      if (plain.kind !== 'Template') Object.assign(row, await relations(plain));
       if (plain.kind !== 'Template' && !modelAccepts(plain)) counts.modelDisagrees++;
     } else {
       counts.invalid++;
