@@ -34,7 +34,12 @@ func newValidationError(e Entity, violations []Violation) *ValidationError {
 	unique := violations[:0]
 	for _, v := range violations {
 		if !slices.ContainsFunc(unique, func(u Violation) bool { return u.Path == v.Path && (u.Rule == v.Rule || u.Message == v.Message) }) {
-			v.Position = e.root.positionOf(splitPointer(v.Path))
+			switch v.Rule {
+			case RuleUnknownField, RuleKeyFormat, "additionalProperties":
+				v.Position = e.root.keyPositionOf(splitPointer(v.Path))
+			default:
+				v.Position = e.root.positionOf(splitPointer(v.Path))
+			}
 			unique = append(unique, v)
 		}
 	}
@@ -45,23 +50,30 @@ func newValidationError(e Entity, violations []Violation) *ValidationError {
 	return &ValidationError{Ref: e.Ref(), File: e.file, Violations: unique}
 }
 
-// positionOf returns where the field at path stands: its value; its key, if the value is empty; or, if there is no
-// such field, the object that lacks it.
+// positionOf returns where the field at path stands: its value, if that is a scalar; otherwise its key. A field that is missing
+// stands where the object does that lacks it.
 func (v Value) positionOf(path []string) Position {
 	position := v.Position()
 	for _, step := range path {
 		m := v.member(step)
 		if m == nil {
-			break
+			return position
 		}
 		v = m.value
-		if p := m.at.position(); p.Line > 0 {
-			position = p
-		} else if p := v.Position(); p.Line > 0 {
-			position = p
-		}
+		position = cmp.Or(m.at.position(), v.Position(), position)
 	}
-	return position
+	if t := v.Type(); t == Array || t == Object || v.text == "" {
+		return position
+	}
+	return cmp.Or(v.Position(), position)
+}
+
+// keyPositionOf returns where the key of the field at path stands.
+func (v Value) keyPositionOf(path []string) Position {
+	if m := v.Get(path[:len(path)-1]...).member(path[len(path)-1]); m != nil {
+		return m.at.position()
+	}
+	return v.positionOf(path)
 }
 
 func (r *Registry) checkRoot(violations []Violation, e Entity) []Violation {
@@ -118,7 +130,7 @@ func checkMap(violations []Violation, key, value Format, v Value, field string) 
 	}
 	for _, m := range v.members() {
 		if !key.Valid(m.key) {
-			violations = append(violations, Violation{Path: pointer("metadata", field, m.key), Rule: RuleFormat,
+			violations = append(violations, Violation{Path: pointer("metadata", field, m.key), Rule: RuleKeyFormat,
 				Message: "is not a valid key: it must be " + key.Allowed})
 		}
 		if m.value.Type() == String && !value.Valid(m.value.text) {

@@ -8,6 +8,7 @@ import (
 // Rules that a [Violation] can name beside the keywords of JSON Schema.
 const (
 	RuleFormat       = "format"       // the text has not the form that this field demands
+	RuleKeyFormat    = "keyFormat"    // the key has not the form that keys of this object must have
 	RuleUnknownField = "unknownField" // the root of an entity has no such field
 	RuleUnknownKind  = "unknownKind"  // no such kind is registered, or not in this version
 	RuleBadReference = "reference"    // the text is not a reference to an entity
@@ -25,8 +26,8 @@ type Violation struct {
 	// Message says what is wrong and what is allowed, and continues the name of the field: "must be …".
 	Message string
 
-	// Position is where the field stands in its file, or the object that it is missing from. It is zero for an entity
-	// that was not read from YAML.
+	// Position is where the field stands in its file: its value, its key, or the object that it is missing from, whatever
+	// helps most. It is zero for an entity that was not read from YAML.
 	Position Position
 }
 
