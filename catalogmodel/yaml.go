@@ -154,19 +154,24 @@ func joinSurrogates(text []byte) []byte {
 	})
 }
 
-// yamlError turns "yaml: line 3: message" into a SyntaxError with the line in the stream.
+// yamlError turns the parser's "yaml: line 3: message" into a SyntaxError with the line in the stream. The parser counts from 1
+// where it could not make out a token, but from 0 where it found another one than it expected; of the first line, it says nothing.
 func yamlError(err error, file string, line int) error {
 	message := strings.TrimPrefix(err.Error(), "yaml: ")
-	at := line
 	if rest, ok := strings.CutPrefix(message, "line "); ok {
 		if number, text, ok := strings.Cut(rest, ": "); ok {
 			if n, err := strconv.Atoi(number); err == nil {
-				at, message = line+n-1, text
+				line, message = line+n-1, text
+				if unexpectedToken.MatchString(text) {
+					line++
+				}
 			}
 		}
 	}
-	return &SyntaxError{File: file, Position: Position{Line: at, Column: 1}, Message: "malformed YAML: " + message}
+	return &SyntaxError{File: file, Position: Position{Line: line, Column: 1}, Message: "malformed YAML: " + message}
 }
+
+var unexpectedToken = regexp.MustCompile(`^(did not find expected (<|node content|key|'-'|',')|found (undefined tag|duplicate %|incompatible))`)
 
 // yamlConverter turns YAML nodes into values.
 type yamlConverter struct {
