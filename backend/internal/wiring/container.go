@@ -60,11 +60,11 @@ func (p *Plan) Root(values Values, l Lifecycle, wanted ...reflect.Type) (*Contai
 	}
 	providers := p.reach(nil, needs)
 	c := newContainer(l)
-	options := c.options(values, providers)
+	var steps []any
 	for _, s := range providers {
-		options = append(options, fx.Invoke(c.collect(s.typ)))
+		steps = append(steps, c.collect(s.typ))
 	}
-	c.app = fx.New(options...)
+	c.app = fx.New(append(c.options(values, providers), fx.Invoke(steps...))...)
 	for typ, v := range values {
 		c.values[typ] = v
 	}
@@ -168,16 +168,16 @@ func (p *Plan) Plugin(pl *Plugin, root *Container, values Values, l Lifecycle, d
 	}
 	maps.Copy(all, values)
 	Set(all, pl)
-	options := c.options(all, own)
+	var steps []any
 	for _, s := range own {
 		if s.eager {
-			options = append(options, fx.Invoke(c.collect(s.typ)))
+			steps = append(steps, c.collect(s.typ))
 		}
 	}
 	for _, st := range p.steps(pl) {
-		options = append(options, fx.Invoke(c.run(st, done)))
+		steps = append(steps, c.run(st, done))
 	}
-	c.app = fx.New(options...)
+	c.app = fx.New(append(c.options(all, own), fx.Invoke(steps...))...)
 	for _, s := range own {
 		if err := c.failed[s.typ]; s.eager && err != nil {
 			return c, err
@@ -229,15 +229,17 @@ func (c *Container) options(values Values, providers []*provider) []fx.Option {
 		c.lifecycle.inner = inner
 		return c.lifecycle
 	})}
+	var constructors []any
 	for typ, v := range values {
-		options = append(options, fx.Provide(reflect.MakeFunc(reflect.FuncOf(nil, []reflect.Type{typ}, false), func([]reflect.Value) []reflect.Value {
+		constructors = append(constructors, reflect.MakeFunc(reflect.FuncOf(nil, []reflect.Type{typ}, false), func([]reflect.Value) []reflect.Value {
 			return []reflect.Value{v}
-		}).Interface()))
+		}).Interface())
 	}
 	for _, s := range providers {
-		options = append(options, fx.Provide(c.constructor(s)))
+		constructors = append(constructors, c.constructor(s))
 	}
-	return options
+	// In one call: fx looks at the stack in each.
+	return append(options, fx.Provide(constructors...))
 }
 
 // constructor is the function that fx calls to make what s provides. It never fails: see Container.failed.
