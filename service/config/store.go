@@ -49,7 +49,7 @@ type Store struct {
 
 	// reloading is held while another configuration takes effect, and while subscribers are told.
 	reloading sync.Mutex
-	schemas   *schemaSet
+	schemas   []document
 
 	mu          sync.Mutex
 	subscribers []*subscriber
@@ -248,7 +248,7 @@ func (s *Store) reload(ctx context.Context) (map[string]stamp, error) {
 		return read, err
 	}
 	if s.schemas != nil {
-		if next.checked, err = s.schemas.check(next); err != nil {
+		if next.checked, err = check(s.schemas, next); err != nil {
 			return read, err
 		}
 	}
