@@ -13,7 +13,8 @@ type Config interface {
 	// Has tells whether there is a value at key.
 	Has(key string) bool
 	// Subscribe has changed called after the configuration has been reloaded with another content, one call at a time, until
-	// cancel is called. When cancel returns, changed is not running and won't run again. A call that panics is logged.
+	// cancel is called. When cancel returns, changed is not running and won't run again; so changed must not call it. A call that
+	// panics is logged.
 	Subscribe(changed func()) (cancel func())
 }
 

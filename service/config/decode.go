@@ -2,6 +2,7 @@ package config
 
 import (
 	"encoding"
+	"errors"
 	"fmt"
 	"math"
 	"reflect"
@@ -71,8 +72,11 @@ func (d *decoder) suggest(pointer, suggestion, format string, args ...any) {
 // where is the origin of the value, or of the nearest object around it that is there.
 func (s *snapshot) where(pointer string) origin {
 	for {
-		if at, ok := s.origins[pointer]; ok || pointer == "" {
+		if at, ok := s.origins[pointer]; ok {
 			return at
+		}
+		if absent, ok := s.absent[pointer]; ok || pointer == "" {
+			return absent.at
 		}
 		pointer = parent(pointer)
 	}
@@ -96,8 +100,8 @@ func (s *snapshot) shown(pointer string, value any) string {
 }
 
 func (s *snapshot) missing(pointer string) string {
-	if why, ok := s.absent[pointer]; ok {
-		return "is required, but " + why
+	if absent, ok := s.absent[pointer]; ok {
+		return "is required, but " + absent.why
 	}
 	return "is required, but isn't there"
 }
@@ -125,6 +129,9 @@ func (d *decoder) decode(value any, pointer string, dst reflect.Value, f field) 
 	}
 	if text, ok := d.text(value, pointer); ok && dst.Addr().Type().Implements(textUnmarshalerType) {
 		if err := dst.Addr().Interface().(encoding.TextUnmarshaler).UnmarshalText([]byte(text)); err != nil {
+			if d.checked != nil && d.checked.secret[pointer] {
+				err = errors.New("is not valid") // The error may quote the secret.
+			}
 			d.fail(pointer, "%s", err)
 		}
 		return

@@ -1,16 +1,14 @@
 package config
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
+	"maps"
 	"regexp"
 	"slices"
 	"strconv"
-
-	"github.com/santhosh-tekuri/jsonschema/v5"
+	"strings"
 
 	"github.com/portico-dev/portico/service"
 )
@@ -27,151 +25,106 @@ var visibilities = []string{"frontend", "backend", "secret"}
 // a declared key that isn't there. Otherwise it is a warning, since configuration files are shared with other programs; and not even
 // that at the top level, and where no schema declares any keys.
 func (s *Store) Validate(schemas service.ConfigSchemas) error {
-	compiled, err := compile(schemas)
+	documents, err := parse(schemas)
 	if err != nil {
 		return err
 	}
 	s.reloading.Lock()
 	defer s.reloading.Unlock()
 	next := *s.current.Load()
-	if next.checked, err = compiled.check(&next); err != nil {
+	if next.checked, err = check(documents, &next); err != nil {
 		return err
 	}
-	s.schemas = compiled
+	s.schemas = documents
 	s.current.Store(&next)
 	return nil
 }
 
-// schemaSet are compiled schemas.
-type schemaSet struct {
-	documents []document
-	// closed are the schemas that forbid other keys. The check of unknown keys does that, since it knows all schemas.
-	closed map[*jsonschema.Schema]bool
-}
-
+// document is the schema of a feature.
 type document struct {
 	feature string
 	raw     any
-	schema  *jsonschema.Schema
 }
 
-func compile(schemas service.ConfigSchemas) (*schemaSet, error) {
-	set := &schemaSet{closed: map[*jsonschema.Schema]bool{}}
+func (d document) invalid(err error) error {
+	return fmt.Errorf("the configuration schema of %s is not valid: %w", d.feature, err)
+}
+
+func parse(schemas service.ConfigSchemas) ([]document, error) {
+	var documents []document
 	var failures []error
 	for _, source := range schemas {
-		d, err := compileOne(source)
-		if err != nil {
-			failures = append(failures, fmt.Errorf("the configuration schema of %s is not valid: %w", source.Feature, err))
-			continue
+		d := document{feature: source.Feature}
+		if err := json.Unmarshal(source.Schema, &d.raw); err != nil {
+			failures = append(failures, d.invalid(err))
 		}
-		set.open(d.schema)
-		set.documents = append(set.documents, d)
+		documents = append(documents, d)
 	}
-	return set, errors.Join(failures...)
+	return documents, errors.Join(failures...)
 }
 
-func compileOne(source service.ConfigSchemaSource) (document, error) {
-	d := document{feature: source.Feature}
-	if err := json.Unmarshal(source.Schema, &d.raw); err != nil {
-		return d, err
-	}
-	const url = "schema:///document"
-	c := jsonschema.NewCompiler()
-	c.Draft = jsonschema.Draft7
-	c.LoadURL = func(url string) (io.ReadCloser, error) {
-		return nil, fmt.Errorf("a schema can't refer to others, as this one does to %s", url)
-	}
-	c.RegisterExtension(extension, nil, annotationCompiler{})
-	err := c.AddResource(url, bytes.NewReader(source.Schema))
-	if err == nil {
-		d.schema, err = c.Compile(url)
-	}
-	return d, err
+// part is a schema within a document.
+type part struct {
+	document *document
+	schema   map[string]any
+	// alternative is set for one of several forms, of which a value may have another.
+	alternative bool
 }
 
-// open moves the prohibition of other keys from the schemas of objects that other features may complement to the set.
-func (set *schemaSet) open(s *jsonschema.Schema) {
-	if s.AdditionalProperties == false && len(s.Properties) > 0 {
-		s.AdditionalProperties = nil
-		set.closed[s] = true
+// then is a part further down, if there is a schema.
+func (p part) then(schema any) []part {
+	if m, ok := schema.(map[string]any); ok {
+		return []part{{document: p.document, schema: m, alternative: p.alternative}}
 	}
-	for _, p := range s.Properties {
-		set.open(p)
-	}
-	for _, p := range s.PatternProperties {
-		set.open(p)
-	}
-	for _, inner := range s.AllOf {
-		set.open(inner)
-	}
-	for _, inner := range []any{s.AdditionalProperties, s.Items} {
-		if inner, ok := inner.(*jsonschema.Schema); ok {
-			set.open(inner)
-		}
-	}
+	return nil
 }
 
-// extension are the keywords of Backstage that say something about a value without constraining it.
-const extension = "backstage"
-
-type annotation struct{ visibility, deepVisibility, deprecated string }
-
-func (annotation) Validate(jsonschema.ValidationContext, any) error { return nil }
-
-type annotationCompiler struct{}
-
-func (annotationCompiler) Compile(_ jsonschema.CompilerContext, m map[string]any) (jsonschema.ExtSchema, error) {
-	var a annotation
-	for keyword, to := range map[string]*string{"visibility": &a.visibility, "deepVisibility": &a.deepVisibility} {
-		value, there := m[keyword]
-		if !there {
-			continue
-		}
-		if *to, _ = value.(string); !slices.Contains(visibilities, *to) {
-			return nil, fmt.Errorf("%s must be frontend, backend or secret", keyword)
-		}
+// referred is what a $ref stands for, or nil.
+func (d *document) referred(schema map[string]any) any {
+	ref, _ := schema["$ref"].(string)
+	if pointer, ok := strings.CutPrefix(ref, "#"); ok {
+		return at(d.raw, location(pointer))
 	}
-	a.deprecated, _ = m["deprecated"].(string)
-	if a == (annotation{}) {
-		return nil, nil
-	}
-	return a, nil
+	return nil
 }
 
 // checked is what schemas say about a configuration.
 type checked struct {
 	warnings []Problem
-	// secret are the scalars that are secret, visible those that are for the frontend, by pointer.
+	// secret are the scalars that are secret, visible the values that are for the frontend, by pointer.
 	secret, visible map[string]bool
 	secrets         []string
 }
 
 type checker struct {
 	*snapshot
-	*schemaSet
 	*checked
+	patterns map[string]*regexp.Regexp
 	problems []Problem
+	// failures are mistakes of the schemas.
+	failures []error
 }
 
-func (set *schemaSet) check(snap *snapshot) (*checked, error) {
-	c := &checker{schemaSet: set, checked: &checked{secret: map[string]bool{}, visible: map[string]bool{}}}
+// check applies the schemas to a configuration.
+func check(documents []document, snap *snapshot) (*checked, error) {
+	c := &checker{checked: &checked{secret: map[string]bool{}, visible: map[string]bool{}}, patterns: map[string]*regexp.Regexp{}}
 	view := *snap
 	view.checked = c.checked
 	c.snapshot = &view
-	roots := make([]*jsonschema.Schema, len(set.documents))
-	for i, d := range set.documents {
-		roots[i] = d.schema
+	var roots []part
+	for i := range documents {
+		roots = append(roots, part{document: &documents[i]}.then(documents[i].raw)...)
 	}
 	values := c.walk(snap.values, "", roots, "")
 	slices.Sort(c.secrets)
 	c.secrets = slices.Compact(c.secrets)
-	for _, d := range set.documents {
-		var invalid *jsonschema.ValidationError
-		if err := d.schema.Validate(values); errors.As(err, &invalid) {
-			(&translator{checker: c, document: d, values: values}).translate(invalid)
-		} else if err != nil {
-			return nil, fmt.Errorf("the configuration schema of %s: %w", d.feature, err)
+	for i := range documents {
+		if err := c.validate(&documents[i], values); err != nil {
+			c.failures = append(c.failures, documents[i].invalid(err))
 		}
+	}
+	if err := errors.Join(c.failures...); err != nil {
+		return nil, err
 	}
 	if err := joined(c.problems); err != nil {
 		return nil, err
@@ -180,31 +133,35 @@ func (set *schemaSet) check(snap *snapshot) (*checked, error) {
 }
 
 // walk looks at what the schemas say about value besides constraints. It returns the value in the types that they want.
-func (c *checker) walk(value any, pointer string, schemas []*jsonschema.Schema, inherited string) any {
+func (c *checker) walk(value any, pointer string, schemas []part, inherited string) any {
 	if len(schemas) == 0 && inherited == "" {
 		return value
 	}
 	schemas = applicable(schemas)
 	own, deep := inherited, inherited
-	for _, s := range schemas {
-		a, _ := s.Extensions[extension].(annotation)
-		if a.deprecated != "" {
-			c.checked.warnings = append(c.checked.warnings, c.where(pointer).problem(pointer, "is deprecated: %s", a.deprecated))
+	for _, p := range schemas {
+		if text, ok := p.schema["deprecated"].(string); ok {
+			c.checked.warnings = append(c.checked.warnings, c.where(pointer).problem(pointer, "is deprecated: %s", text))
 		}
-		own = stronger(own, stronger(a.visibility, a.deepVisibility))
-		deep = stronger(deep, a.deepVisibility)
+		ownHere, deepHere := c.visibility(p, "visibility"), c.visibility(p, "deepVisibility")
+		own = stronger(own, stronger(ownHere, deepHere))
+		deep = stronger(deep, deepHere)
+	}
+	if own == "frontend" {
+		c.visible[pointer] = true
 	}
 	switch value := value.(type) {
 	case map[string]any:
 		c.unknown(value, pointer, schemas)
 		object := make(map[string]any, len(value))
 		for name, v := range value {
-			object[name] = c.walk(v, child(pointer, name), properties(schemas, name), deep)
+			object[name] = c.walk(v, child(pointer, name), c.properties(schemas, name), deep)
 		}
 		return object
 	case []any:
 		array := make([]any, len(value))
 		for i, v := range value {
+			// Elements that are no objects are as visible as their array.
 			visibility := own
 			switch v.(type) {
 			case map[string]any, []any:
@@ -215,16 +172,26 @@ func (c *checker) walk(value any, pointer string, schemas []*jsonschema.Schema, 
 		return array
 	}
 	value = c.coerce(value, pointer, schemas)
-	switch own {
-	case "secret":
+	if own == "secret" {
 		c.secret[pointer] = true
 		if text, ok := value.(string); ok && text != "" {
 			c.secrets = append(c.secrets, text)
 		}
-	case "frontend":
-		c.visible[pointer] = true
 	}
 	return value
+}
+
+func (c *checker) visibility(p part, keyword string) string {
+	value, there := p.schema[keyword]
+	if !there {
+		return ""
+	}
+	text, _ := value.(string)
+	if !slices.Contains(visibilities, text) {
+		c.failures = append(c.failures, p.document.invalid(fmt.Errorf("%s must be one of %s, not %v", keyword,
+			strings.Join(visibilities, ", "), value)))
+	}
+	return text
 }
 
 // stronger is the visibility of what has two: a secret stays one.
@@ -238,61 +205,86 @@ func stronger(a, b string) string {
 }
 
 // applicable are the schemas that may hold for a value because those given do.
-func applicable(schemas []*jsonschema.Schema) []*jsonschema.Schema {
-	all := make([]*jsonschema.Schema, 0, len(schemas))
-	var add func(s *jsonschema.Schema)
-	add = func(s *jsonschema.Schema) {
-		if s == nil || slices.Contains(all, s) {
+func applicable(schemas []part) []part {
+	all := make([]part, 0, len(schemas))
+	var add func(p part)
+	add = func(p part) {
+		if len(all) > maxDepth { // A schema that refers to itself in a circle; the library will tell.
 			return
 		}
-		all = append(all, s)
-		add(s.Ref)
-		add(s.Then)
-		add(s.Else)
-		for _, group := range [][]*jsonschema.Schema{s.AllOf, s.AnyOf, s.OneOf} {
-			for _, inner := range group {
-				add(inner)
+		all = append(all, p)
+		for _, next := range p.then(p.document.referred(p.schema)) {
+			add(next)
+		}
+		for _, keyword := range []string{"allOf", "anyOf", "oneOf", "then", "else"} {
+			v, there := p.schema[keyword]
+			if !there {
+				continue
+			}
+			inner, isList := v.([]any)
+			if !isList {
+				inner = []any{v}
+			}
+			for _, schema := range inner {
+				for _, next := range p.then(schema) {
+					next.alternative = p.alternative || keyword != "allOf"
+					add(next)
+				}
 			}
 		}
 	}
-	for _, s := range schemas {
-		add(s)
+	for _, p := range schemas {
+		add(p)
 	}
 	return all
 }
 
 // properties are the schemas of the value of a key.
-func properties(schemas []*jsonschema.Schema, name string) []*jsonschema.Schema {
-	var found []*jsonschema.Schema
-	for _, s := range schemas {
+func (c *checker) properties(schemas []part, name string) []part {
+	var found []part
+	for _, p := range schemas {
 		known := false
-		if p := s.Properties[name]; p != nil {
-			found, known = append(found, p), true
+		properties, _ := p.schema["properties"].(map[string]any)
+		if schema, ok := properties[name]; ok {
+			known = true
+			found = append(found, p.then(schema)...)
 		}
-		for pattern, p := range s.PatternProperties {
-			if pattern.MatchString(name) {
-				found, known = append(found, p), true
+		patterns, _ := p.schema["patternProperties"].(map[string]any)
+		for pattern, schema := range patterns {
+			if c.matches(pattern, name) {
+				known = true
+				found = append(found, p.then(schema)...)
 			}
 		}
-		if p, ok := s.AdditionalProperties.(*jsonschema.Schema); ok && !known {
-			found = append(found, p)
+		if !known {
+			found = append(found, p.then(p.schema["additionalProperties"])...)
 		}
 	}
 	return found
 }
 
+func (c *checker) matches(pattern, name string) bool {
+	compiled, ok := c.patterns[pattern]
+	if !ok {
+		// A wrong pattern is told by the library.
+		compiled, _ = regexp.Compile(pattern)
+		c.patterns[pattern] = compiled
+	}
+	return compiled != nil && compiled.MatchString(name)
+}
+
 // items are the schemas of an element of an array.
-func items(schemas []*jsonschema.Schema, i int) []*jsonschema.Schema {
-	var found []*jsonschema.Schema
-	for _, s := range schemas {
-		switch of := s.Items.(type) {
-		case *jsonschema.Schema:
-			found = append(found, of)
-		case []*jsonschema.Schema:
+func items(schemas []part, i int) []part {
+	var found []part
+	for _, p := range schemas {
+		switch of := p.schema["items"].(type) {
+		case map[string]any:
+			found = append(found, p.then(of)...)
+		case []any:
 			if i < len(of) {
-				found = append(found, of[i])
-			} else if rest, ok := s.AdditionalItems.(*jsonschema.Schema); ok {
-				found = append(found, rest)
+				found = append(found, p.then(of[i])...)
+			} else {
+				found = append(found, p.then(p.schema["additionalItems"])...)
 			}
 		}
 	}
@@ -300,18 +292,18 @@ func items(schemas []*jsonschema.Schema, i int) []*jsonschema.Schema {
 }
 
 // coerce is the value in a type that the schemas want, if it can be one.
-func (c *checker) coerce(value any, pointer string, schemas []*jsonschema.Schema) any {
+func (c *checker) coerce(value any, pointer string, schemas []part) any {
 	var wanted []string
-	for _, s := range schemas {
-		wanted = append(wanted, s.Types...)
+	for _, p := range schemas {
+		wanted = append(wanted, strs(p.schema["type"])...)
 	}
-	if len(wanted) == 0 || slices.Contains(wanted, typeOf(value)) {
+	if len(wanted) == 0 || slices.ContainsFunc(wanted, func(t string) bool { return isType(value, t) }) {
 		return value
 	}
 	switch value := value.(type) {
 	case string:
 		if slices.Contains(wanted, "number") || slices.Contains(wanted, "integer") {
-			if i, err := strconv.ParseInt(value, 10, 64); err == nil {
+			if i, err := strconv.ParseInt(strings.TrimSpace(value), 10, 64); err == nil {
 				return i
 			}
 			if n, ok := number(value); ok {
@@ -322,9 +314,6 @@ func (c *checker) coerce(value any, pointer string, schemas []*jsonschema.Schema
 			return b
 		}
 	case int64, float64:
-		if slices.Contains(wanted, "number") {
-			return value
-		}
 		if b, ok := boolean(value); ok && slices.Contains(wanted, "boolean") {
 			return b
 		}
@@ -335,61 +324,63 @@ func (c *checker) coerce(value any, pointer string, schemas []*jsonschema.Schema
 	return value
 }
 
-// typeOf is the type of a value in JSON Schema.
-func typeOf(value any) string {
-	switch value.(type) {
+// isType tells whether a value has a type of JSON Schema.
+func isType(value any, t string) bool {
+	switch value := value.(type) {
 	case nil:
-		return "null"
+		return t == "null"
 	case bool:
-		return "boolean"
+		return t == "boolean"
 	case int64:
-		return "integer"
+		return t == "integer" || t == "number"
 	case float64:
-		return "number"
+		return t == "number" || t == "integer" && value == float64(int64(value))
 	case string:
-		return "string"
+		return t == "string"
 	case []any:
-		return "array"
+		return t == "array"
+	case map[string]any:
+		return t == "object"
 	}
-	return "object"
+	return false
 }
 
 // unknown looks for keys that no schema declares.
-func (c *checker) unknown(object map[string]any, pointer string, schemas []*jsonschema.Schema) {
+func (c *checker) unknown(object map[string]any, pointer string, schemas []part) {
 	known := map[string]bool{}
-	var patterns []*regexp.Regexp
+	var patterns []string
 	open, closed := false, false
-	for _, s := range schemas {
-		for name := range s.Properties {
+	for _, p := range schemas {
+		properties, _ := p.schema["properties"].(map[string]any)
+		for name := range properties {
 			known[name] = true
 		}
-		for pattern := range s.PatternProperties {
-			patterns = append(patterns, pattern)
-		}
-		switch others := s.AdditionalProperties.(type) {
+		more, _ := p.schema["patternProperties"].(map[string]any)
+		patterns = slices.AppendSeq(patterns, maps.Keys(more))
+		switch others := p.schema["additionalProperties"].(type) {
 		case bool:
 			open = open || others
-		case *jsonschema.Schema:
+			closed = closed || !others && !p.alternative
+		case map[string]any:
 			open = true
 		}
-		closed = closed || c.closed[s]
 	}
 	if len(known) == 0 || open {
 		return
 	}
-	var missing []string
+	var free []string
 	for name := range known {
 		if object[name] == nil {
-			missing = append(missing, name)
+			free = append(free, name)
 		}
 	}
 	for name := range object {
-		if known[name] || slices.ContainsFunc(patterns, func(p *regexp.Regexp) bool { return p.MatchString(name) }) {
+		if known[name] || slices.ContainsFunc(patterns, func(p string) bool { return c.matches(p, name) }) {
 			continue
 		}
 		at := child(pointer, name)
 		p := c.where(at).problem(at, "is not a known key")
-		if p.Suggestion = nearest(name, missing); p.Suggestion != "" || closed {
+		if p.Suggestion = nearest(name, free); p.Suggestion != "" || closed {
 			c.problems = append(c.problems, p)
 		} else if pointer != "" {
 			c.checked.warnings = append(c.checked.warnings, p)

@@ -18,9 +18,7 @@ func SchemaOf[T any](key string) []byte {
 		names := strings.Split(key, ".")
 		for i := len(names) - 1; i >= 0; i-- {
 			outer := map[string]any{"type": "object", "properties": map[string]any{names[i]: schema}}
-			if schema["required"] != nil && i == len(names)-1 {
-				outer["required"] = []string{names[i]}
-			} else if i < len(names)-1 && schema["required"] != nil {
+			if schema["required"] != nil {
 				outer["required"] = []string{names[i]}
 			}
 			schema = outer

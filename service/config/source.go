@@ -33,7 +33,12 @@ type layer struct {
 	values  map[string]any
 	origins map[string]origin
 	// absent says why there is nothing where something is written.
-	absent map[string]string
+	absent map[string]absence
+}
+
+type absence struct {
+	at  origin
+	why string
 }
 
 // loader reads sources.
@@ -117,11 +122,7 @@ func (l *loader) layers(ctx context.Context) []layer {
 			layers = append(layers, r)
 		}
 	}
-	layers = append(layers, l.envLayer())
-	if len(l.options.Overrides) > 0 {
-		layers = append(layers, l.staticLayer(l.options.Overrides, "override"))
-	}
-	return layers
+	return append(layers, l.envLayer(), l.staticLayer(l.options.Overrides, "override"))
 }
 
 func (l *loader) target(ctx context.Context, t target) (layer, bool) {
@@ -167,7 +168,7 @@ func (l *loader) target(ctx context.Context, t target) (layer, bool) {
 }
 
 func newLayer() layer {
-	return layer{values: map[string]any{}, origins: map[string]origin{}, absent: map[string]string{}}
+	return layer{values: map[string]any{}, origins: map[string]origin{}, absent: map[string]absence{}}
 }
 
 func (l *loader) fail(err error) {
@@ -433,7 +434,8 @@ func (w *walker) substituted(n *yaml.Node, text, pointer string) (any, bool) {
 }
 
 func (w *walker) absent(pointer, variable string) {
-	w.out.absent[pointer] = fmt.Sprintf("the environment variable %s isn't set", variable)
+	w.out.absent[pointer] = absence{at: w.out.origins[pointer], why: fmt.Sprintf("the environment variable %s isn't set", variable)}
+	delete(w.out.origins, pointer)
 }
 
 func (w *walker) object(n *yaml.Node, pointer string, depth int) (any, bool) {
@@ -597,7 +599,10 @@ func (w *walker) include(n *yaml.Node, text, pointer string, depth int) (any, bo
 	if dataPath != "" {
 		for part := range strings.SplitSeq(dataPath, ".") {
 			if found = member(found, part); found == nil {
-				w.warnings = append(w.warnings, w.at(n).problem(pointer, "is absent: %s has no %s", inner.file, dataPath))
+				why := fmt.Sprintf("%s has no %s", inner.file, dataPath)
+				w.warnings = append(w.warnings, w.at(n).problem(pointer, "is absent: %s", why))
+				w.out.absent[pointer] = absence{at: w.at(n), why: why}
+				delete(w.out.origins, pointer)
 				return nil, false
 			}
 		}

@@ -15,6 +15,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	koanfmaps "github.com/knadh/koanf/maps"
 	"github.com/knadh/koanf/v2"
 	"go.yaml.in/yaml/v4"
 
@@ -49,7 +50,7 @@ type Store struct {
 
 	// reloading is held while another configuration takes effect, and while subscribers are told.
 	reloading sync.Mutex
-	schemas   *schemaSet
+	schemas   []document
 
 	mu          sync.Mutex
 	subscribers []*subscriber
@@ -71,7 +72,7 @@ type subscriber struct {
 type snapshot struct {
 	values   map[string]any
 	origins  map[string]origin
-	absent   map[string]string
+	absent  map[string]absence
 	warnings []Problem
 	// checked is what the schemas say about it, or nil without schemas.
 	checked *checked
@@ -150,13 +151,21 @@ func load(ctx context.Context, options Options) (*snapshot, map[string]stamp, er
 	return snap, l.read, joined(l.problems)
 }
 
-// merge lays the layers over each other.
+// merge lays the layers over each other: objects are merged, everything else is replaced.
 func (l *loader) merge(layers []layer) *snapshot {
 	k := koanf.New(".")
-	snap := &snapshot{origins: map[string]origin{}, absent: map[string]string{}}
+	snap := &snapshot{values: map[string]any{}, origins: map[string]origin{}, absent: map[string]absence{}, warnings: l.warnings}
+	merge := koanf.WithMergeFunc(func(from, into map[string]any) error {
+		koanfmaps.Merge(from, into)
+		// This is the result, of which koanf otherwise gives only copies.
+		snap.values = into
+		return nil
+	})
 	for _, layer := range layers {
-		if err := k.Load(provider(layer.values), nil); err != nil {
-			l.problems = append(l.problems, Problem{Message: err.Error()})
+		if len(layer.values) > 0 {
+			if err := k.Load(provider(layer.values), nil, merge); err != nil {
+				l.problems = append(l.problems, Problem{Message: err.Error()})
+			}
 		}
 		for pointer := range layer.origins {
 			delete(snap.absent, pointer)
@@ -164,9 +173,7 @@ func (l *loader) merge(layers []layer) *snapshot {
 		maps.Copy(snap.origins, layer.origins)
 		maps.Copy(snap.absent, layer.absent)
 	}
-	snap.values = k.Raw()
 	prune(snap.values)
-	snap.warnings = l.warnings
 	return snap
 }
 
@@ -248,7 +255,7 @@ func (s *Store) reload(ctx context.Context) (map[string]stamp, error) {
 		return read, err
 	}
 	if s.schemas != nil {
-		if next.checked, err = s.schemas.check(next); err != nil {
+		if next.checked, err = check(s.schemas, next); err != nil {
 			return read, err
 		}
 	}

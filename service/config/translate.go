@@ -13,8 +13,8 @@ import (
 // translator puts what a JSON Schema finds wrong into words.
 type translator struct {
 	*checker
-	document
-	values any
+	document any
+	values   any
 }
 
 func (t *translator) translate(e *jsonschema.ValidationError) {
@@ -112,8 +112,8 @@ func at(value any, pointer string) any {
 func (t *translator) wants(e *jsonschema.ValidationError) (value any, schema map[string]any) {
 	_, pointer, _ := strings.Cut(e.AbsoluteKeywordLocation, "#")
 	pointer = location(pointer)
-	schema, _ = at(t.raw, parent(pointer)).(map[string]any)
-	return at(t.raw, pointer), schema
+	schema, _ = at(t.document, parent(pointer)).(map[string]any)
+	return at(t.document, pointer), schema
 }
 
 func (t *translator) add(pointer, suggestion, format string, args ...any) {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"regexp"
 	"strconv"
 	"strings"
@@ -49,6 +48,10 @@ func yamlProblem(file string, content []byte, err error) Problem {
 			message = load.ContextMsg + ": " + message
 		}
 	}
+	if strings.HasPrefix(message, "unknown anchor") {
+		// The message of the library has the name, which may be a secret that begins with an asterisk.
+		message = "the alias stands for nothing; a text that begins with * must be in quotes"
+	}
 	message = "is not valid YAML: " + message
 	if lines := bytes.SplitN(content, []byte("\n"), at.line+1); at.line > 0 && at.line <= len(lines) && bytes.ContainsRune(indentation(lines[at.line-1]), '\t') {
 		message += " (lines are indented with spaces, this one has a tab)"
@@ -65,7 +68,8 @@ var (
 	float   = regexp.MustCompile(`^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$`)
 )
 
-// scalar is the value of a scalar by the core schema of YAML 1.2 (section 10.3.2): nil, a bool, an int64, a float64 or a string.
+// scalar is the value of a scalar by the core schema of YAML 1.2 (section 10.3.2): nil, a bool, an int64, a float64 or a string. What
+// stands for infinity or no number there is a string, since JSON has neither.
 func scalar(n *yaml.Node) (any, error) {
 	text := n.Value
 	tag := ""
@@ -108,12 +112,6 @@ func plain(text string) any {
 		return true
 	case "false", "False", "FALSE":
 		return false
-	case ".inf", ".Inf", ".INF", "+.inf", "+.Inf", "+.INF":
-		return math.Inf(1)
-	case "-.inf", "-.Inf", "-.INF":
-		return math.Inf(-1)
-	case ".nan", ".NaN", ".NAN":
-		return math.NaN()
 	}
 	c := text[0]
 	if c != '-' && c != '+' && c != '.' && (c < '0' || c > '9') {
