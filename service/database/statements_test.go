@@ -29,7 +29,7 @@ func TestSplitStatements(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			if got := splitStatements(test.file); !reflect.DeepEqual(got, test.want) {
-				t.Errorf("got %q, want %q", got, test.want)
+				t.Errorf("got %+v, want %+v", got, test.want)
 			}
 		})
 	}
