@@ -85,5 +85,3 @@ func with(section map[string]any, settings map[string]any) map[string]any {
 }
 
 func discard() service.RootLogger { return service.RootLogger{Logger: slog.New(slog.DiscardHandler)} }
-
-func replica() {}
