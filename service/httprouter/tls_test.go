@@ -30,7 +30,9 @@ func certificate(t *testing.T, name string) (cert, key string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	text := func(kind string, data []byte) string { return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: data})) }
+	text := func(kind string, data []byte) string {
+		return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: data}))
+	}
 	return text("CERTIFICATE", der), text("PRIVATE KEY", secret)
 }
 
