@@ -24,7 +24,7 @@ func (b *backend) local(ctx context.Context, path string) *httptest.ResponseReco
 	req := httptest.NewRequestWithContext(ctx, http.MethodGet, path, nil)
 	req.Header.Set("Authorization", "Bearer guest")
 	rec := httptest.NewRecorder()
-	b.server.Routes().ServeHTTP(rec, req)
+	b.server.Handler().ServeHTTP(rec, req)
 	return rec
 }
 
@@ -222,6 +222,26 @@ func TestIndex(t *testing.T) {
 	}
 	if got := b.do(b.request(http.MethodPost, "/x", nil)); got.StatusCode != http.StatusNotFound {
 		t.Errorf("a method that the frontend does not have: %d", got.StatusCode)
+	}
+}
+
+func TestListRoutes(t *testing.T) {
+	t.Parallel()
+	b := newBackend(t, nil)
+	group, _ := b.plugin("todo")
+	group.Use(func(next echo.HandlerFunc) echo.HandlerFunc { return next })
+	group.POST("/b", hello)
+	group.GET("/b", hello)
+	group.GET("/a", hello)
+	var got []string
+	for _, r := range b.server.Routes("todo") {
+		got = append(got, r.Method+" "+r.Path)
+	}
+	if want := "GET /api/todo/a, GET /api/todo/b, POST /api/todo/b"; strings.Join(got, ", ") != want {
+		t.Errorf("%v, want %s", got, want)
+	}
+	if got := b.server.Routes("nope"); got != nil {
+		t.Errorf("%v", got)
 	}
 }
 
