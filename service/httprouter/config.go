@@ -62,14 +62,15 @@ type reader struct {
 // fail records what is wrong with the value at key.
 func (r *reader) fail(key, format string, args ...any) {
 	problem := fmt.Errorf(format, args...)
-	if err := r.config.Decode(key, &refusal{problem}); err != nil {
+	if err := r.config.Decode(key, &refusal{problem}); err != nil && strings.Contains(err.Error(), problem.Error()) {
 		r.errs = append(r.errs, fmt.Errorf("httprouter: %w", err))
 		return
 	}
 	r.errs = append(r.errs, fmt.Errorf("httprouter: configuration key %s: %w", key, problem))
 }
 
-// refusal makes the configuration say where the value stands that is wrong, which only it knows.
+// refusal makes the configuration say where the value stands that is wrong, which only it knows. It does so for strings, numbers and
+// booleans.
 type refusal struct{ problem error }
 
 func (r *refusal) UnmarshalText([]byte) error { return r.problem }

@@ -71,8 +71,10 @@ func (c *config) Decode(key string, dst any) error {
 	}
 	if text, takesText := dst.(encoding.TextUnmarshaler); takesText {
 		switch v.(type) {
-		case map[string]any, []any, []string:
+		case map[string]any:
 			return nil
+		case []any, []string:
+			return fmt.Errorf("app-config.yaml:1: %s: must be a string, is an array", key)
 		}
 		if err := text.UnmarshalText(fmt.Append(nil, v)); err != nil {
 			return fmt.Errorf("app-config.yaml:1: %s: %w", key, err)
