@@ -94,11 +94,11 @@ func forwardedIP(trusted func(ip string, distance int) bool) echo.IPExtractor {
 		ip := direct(req)
 		hops := strings.Split(strings.Join(req.Header["X-Forwarded-For"], ","), ",")
 		for distance, i := 0, len(hops)-1; i >= 0 && trusted(ip, distance); distance, i = distance+1, i-1 {
-			hop := strings.TrimSpace(hops[i])
-			if _, err := netip.ParseAddr(hop); err != nil {
+			hop, err := netip.ParseAddr(strings.TrimSpace(hops[i]))
+			if err != nil {
 				break
 			}
-			ip = hop
+			ip = hop.WithZone("").String()
 		}
 		return ip
 	}

@@ -2,6 +2,7 @@ package httprouter
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"net"
@@ -52,25 +53,35 @@ type timeouts struct {
 	maxRequests int // for each connection; zero is no limit
 }
 
-// reader reads single values and keeps the first error, so that what reads many values needs to look at it once.
+// reader reads single values and collects what is wrong with them, so that all of it is told at once.
 type reader struct {
 	config service.Config
-	err    error
+	errs   []error
 }
 
+// fail records what is wrong with the value at key.
 func (r *reader) fail(key, format string, args ...any) {
-	if r.err == nil {
-		r.err = fmt.Errorf("httprouter: configuration key %s: %w", key, fmt.Errorf(format, args...))
+	problem := fmt.Errorf(format, args...)
+	if err := r.config.Decode(key, &refusal{problem}); err != nil && strings.Contains(err.Error(), problem.Error()) {
+		r.errs = append(r.errs, fmt.Errorf("httprouter: %w", err))
+		return
 	}
+	r.errs = append(r.errs, fmt.Errorf("httprouter: configuration key %s: %w", key, problem))
 }
+
+// refusal makes the configuration say where the value stands that is wrong, which only it knows. It does so for strings, numbers and
+// booleans.
+type refusal struct{ problem error }
+
+func (r *refusal) UnmarshalText([]byte) error { return r.problem }
 
 // decode reads the value at key, if there is one.
 func (r *reader) decode(key string, dst any) bool {
-	if r.err != nil || !r.config.Has(key) {
+	if !r.config.Has(key) {
 		return false
 	}
 	if err := r.config.Decode(key, dst); err != nil {
-		r.err = fmt.Errorf("httprouter: %w", err)
+		r.errs = append(r.errs, fmt.Errorf("httprouter: %w", err))
 		return false
 	}
 	return true
@@ -186,7 +197,7 @@ func readSettings(config service.Config) (settings, error) {
 	if r.decode("backend.https", &https) {
 		s.tls = https != false && https != nil
 	}
-	return s, r.err
+	return s, errors.Join(r.errs...)
 }
 
 // address is where the server listens.

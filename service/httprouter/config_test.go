@@ -67,6 +67,18 @@ func TestBadConfiguration(t *testing.T) {
 	}
 }
 
+// All mistakes are told at once, and where they are.
+func TestManyMistakes(t *testing.T) {
+	t.Parallel()
+	b := prepare(t, object{"listen": "x", "baseUrl": "y", "server": object{"timeout": -1}, "csp": object{"default-src": false}})
+	err := fx.New(b.options()...).Err()
+	for _, want := range []string{"app-config.yaml:1: backend.listen:", "app-config.yaml:1: backend.baseUrl:", "app-config.yaml:1: backend.server.timeout:", "backend.csp.default-src"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s is not in %v", want, err)
+		}
+	}
+}
+
 func TestListen(t *testing.T) {
 	t.Parallel()
 	for _, listen := range []any{"0", ":0", 0, "127.0.0.1:0", "localhost:0", "[::1]:0", object{"port": 0}, object{"port": "0"}, object{"host": "127.0.0.1", "port": 0}} {
@@ -109,6 +121,10 @@ func TestBaseURL(t *testing.T) {
 		if got := newBackend(t, test.settings).server.BaseURL(); got != test.want {
 			t.Errorf("%v: %s, want %s", test.settings, got, test.want)
 		}
+	}
+	b := newBackend(t, object{"listen": "127.0.0.1:0", "baseUrl": "https://portal.example.com"}).start()
+	if got, want := b.server.LocalURL(), "http://"+b.server.Addr().String(); got != want {
+		t.Errorf("on this machine: %s, want %s", got, want)
 	}
 }
 

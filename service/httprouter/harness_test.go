@@ -3,7 +3,9 @@ package httprouter_test
 import (
 	"bytes"
 	"context"
+	"encoding"
 	"encoding/json"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -66,6 +68,18 @@ func (c *config) Decode(key string, dst any) error {
 			*d = parsed
 		}
 		return err
+	}
+	if text, takesText := dst.(encoding.TextUnmarshaler); takesText {
+		switch v.(type) {
+		case map[string]any:
+			return nil
+		case []any, []string:
+			return fmt.Errorf("app-config.yaml:1: %s: must be a string, is an array", key)
+		}
+		if err := text.UnmarshalText(fmt.Append(nil, v)); err != nil {
+			return fmt.Errorf("app-config.yaml:1: %s: %w", key, err)
+		}
+		return nil
 	}
 	data, err := json.Marshal(v)
 	if err != nil {

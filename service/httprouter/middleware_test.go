@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"compress/gzip"
+	"crypto/tls"
 	"io"
 	"net/http"
 	"strconv"
@@ -395,5 +396,37 @@ func TestRequestLog(t *testing.T) {
 	}
 	if msg, _ := entries[1]["msg"].(string); !strings.HasSuffix(msg, `"GET /nope HTTP/1.1" 404 0 "-" "-"`) || entries[1]["userAgent"] != nil || entries[1]["referrer"] != nil {
 		t.Errorf("%v", entries[1])
+	}
+}
+
+// A stream may be silent for longer than a client may take nothing.
+func TestSilentStream(t *testing.T) {
+	t.Parallel()
+	const stall = 100 * time.Millisecond
+	b := newBackend(t, object{"baseUrl": "https://localhost", "https": true, "server": object{"timeout": 100, "requestTimeout": 100, "headersTimeout": 100}})
+	b.echo.GET("/", func(c echo.Context) error {
+		c.Response().Header().Set("Content-Type", "text/event-stream")
+		c.Response().Flush()
+		for range 3 {
+			select {
+			case <-time.After(2 * stall):
+			case <-c.Request().Context().Done():
+				return c.Request().Context().Err()
+			}
+			_, _ = io.WriteString(c.Response(), "event\n")
+			c.Response().Flush()
+		}
+		return nil
+	})
+	b.start()
+	for _, http2 := range []bool{false, true} {
+		transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, ForceAttemptHTTP2: http2}
+		b.client.Transport = transport
+		req := b.request(http.MethodGet, "/", nil)
+		req.URL.Host = b.server.Addr().String()
+		if got := b.do(req); got.body != "event\nevent\nevent\n" || (got.ProtoMajor == 2) != http2 {
+			t.Errorf("%s: %q", got.Proto, got.body)
+		}
+		transport.CloseIdleConnections()
 	}
 }

@@ -225,6 +225,26 @@ func TestIndex(t *testing.T) {
 	}
 }
 
+func TestListRoutes(t *testing.T) {
+	t.Parallel()
+	b := newBackend(t, nil)
+	group, _ := b.plugin("todo")
+	group.Use(func(next echo.HandlerFunc) echo.HandlerFunc { return next })
+	group.POST("/b", hello)
+	group.GET("/b", hello)
+	group.GET("/a", hello)
+	var got []string
+	for _, r := range b.server.Routes("todo") {
+		got = append(got, r.Method+" "+r.Path)
+	}
+	if want := "GET /api/todo/a, GET /api/todo/b, POST /api/todo/b"; strings.Join(got, ", ") != want {
+		t.Errorf("%v, want %s", got, want)
+	}
+	if got := b.server.Routes("nope"); got != nil {
+		t.Errorf("%v", got)
+	}
+}
+
 func TestRoutesOnce(t *testing.T) {
 	t.Parallel()
 	b := newBackend(t, nil)
