@@ -2,6 +2,7 @@ package catalogmodel_test
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -196,5 +197,42 @@ func TestKinds(t *testing.T) {
 		if _, err := bad(); err == nil {
 			t.Error("what has no JSON form became an entity")
 		}
+	}
+}
+
+// Hostile entities must not take memory or time out of proportion.
+func TestViolationsAreBounded(t *testing.T) {
+	t.Parallel()
+	many := func(text string) string { return strings.TrimSuffix(strings.Repeat(text, 100_000), ",") }
+	keys := new(strings.Builder)
+	for i := range 100_000 {
+		fmt.Fprintf(keys, `"~%d":1,`, i)
+	}
+	for name, c := range map[string]struct {
+		text string
+		more bool
+	}{
+		"tags":        {strings.Replace(validComponent, `"name"`, `"tags":[`+many("1,")+`],"name"`, 1), false},
+		"tag formats": {strings.Replace(validComponent, `"name"`, `"tags":[`+many(`"A",`)+`],"name"`, 1), true},
+		"links":       {strings.Replace(validComponent, `"name"`, `"links":[`+many(`{"url":"x"},`)+`],"name"`, 1), true},
+		"labels":      {strings.Replace(validComponent, `"name"`, `"labels":{`+strings.TrimSuffix(keys.String(), ",")+`},"name"`, 1), true},
+		"root fields": {strings.Replace(validComponent, `"kind"`, keys.String()+`"kind"`, 1), true},
+		"few enough":  {strings.Replace(validComponent, `"name"`, `"tags":[`+many("1,")[:9999]+`],"name"`, 1), true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			invalid := new(catalogmodel.ValidationError)
+			if err := catalogmodel.Default().Validate(parse(t, c.text)); !errors.As(err, &invalid) {
+				t.Fatal(err)
+			}
+			if n := len(invalid.Violations); n > 100 || invalid.More != c.more || invalid.More != strings.HasSuffix(invalid.Error(), "; and more") {
+				t.Errorf("%d violations, more: %t", n, invalid.More)
+			}
+		})
+	}
+	_, err := catalogmodel.Default().Relations(parse(t, strings.Replace(validComponent, `"owner"`, `"dependsOn":[`+many(`"x",`)+`],"owner"`, 1)))
+	invalid := new(catalogmodel.ValidationError)
+	if !errors.As(err, &invalid) || len(invalid.Violations) != 100 || !invalid.More {
+		t.Errorf("%.100v", err)
 	}
 }

@@ -1,6 +1,7 @@
 package catalogmodel
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"strings"
@@ -23,52 +24,69 @@ func (r *Registry) Relations(e Entity) ([]Relation, error) {
 	if kind == nil {
 		return nil, nil
 	}
-	self := e.Ref()
-	var relations []Relation
-	var violations []Violation
-	for _, field := range kind.relations {
-		value := e.root.Get(field.path...)
-		defaults := RefDefaults{Kind: field.DefaultKind, Namespace: field.DefaultNamespace}
-		if defaults.Namespace == "" {
-			defaults.Namespace = self.Namespace
+	b := relationBuilder{self: e.Ref(), relations: make([]Relation, 0, 16)}
+	for i := range kind.relations {
+		b.addField(&kind.relations[i], e)
+	}
+	if len(b.violations) > 0 {
+		return b.relations, newValidationError(e, b.violations)
+	}
+	return b.relations, nil
+}
+
+// relationBuilder collects the relations of one entity.
+type relationBuilder struct {
+	self       Ref
+	relations  []Relation
+	violations []Violation
+}
+
+func (b *relationBuilder) addField(field *compiledRelation, e Entity) {
+	value := e.root.Get(field.path...)
+	if value.Type() != Array {
+		if !isFalsy(value) {
+			b.add(field, value)
 		}
-		add := func(v Value, index ...string) {
-			fail := func(reason string) {
-				violations = append(violations, Violation{Path: pointer(append(slices.Clone(field.path), index...)...),
-					Rule: RuleBadReference, Message: "must be a reference to an entity: " + reason})
-			}
-			if v.Type() != String {
-				fail("it is " + article(v.Type().String()))
-				return
-			}
-			target, err := ParseRef(v.text, defaults)
-			if err != nil {
-				fail(err.Error())
-				return
-			}
-			if len(field.TargetKinds) > 0 &&
-				!slices.ContainsFunc(field.TargetKinds, func(k string) bool { return lower(k) == lower(target.Kind) }) {
-				return
-			}
-			relations = append(relations, Relation{self, field.Type, target})
-			if field.Inverse != "" {
-				relations = append(relations, Relation{target, field.Inverse, self})
-			}
+		return
+	}
+	for i, element := range value.Elements() {
+		if len(b.violations) > maxViolations {
+			return
 		}
-		if value.Type() != Array {
-			if !isFalsy(value) {
-				add(value)
-			}
-			continue
-		}
-		for i, element := range value.Elements() {
-			add(element, strconv.Itoa(i))
+		b.add(field, element, strconv.Itoa(i))
+	}
+}
+
+// add adds the relation that v, the value of field or its element at index, refers to.
+func (b *relationBuilder) add(field *compiledRelation, v Value, index ...string) {
+	reason := ""
+	var target Ref
+	if v.Type() != String {
+		reason = "it is " + article(v.Type().String())
+	} else {
+		var err error
+		target, err = ParseRef(v.text, RefDefaults{
+			Kind:      field.DefaultKind,
+			Namespace: cmp.Or(field.DefaultNamespace, b.self.Namespace),
+		})
+		if err != nil {
+			reason = err.Error()
 		}
 	}
-	if len(violations) > 0 {
-		return relations, newValidationError(e, violations)
+	if reason != "" {
+		path := slices.Concat(field.path, index)
+		b.violations = append(b.violations, Violation{Path: pointer(path...), Rule: RuleBadReference,
+			Message: "must be a reference to an entity: " + reason})
+		return
 	}
-	return relations, nil
+	isTarget := func(kind string) bool { return lower(kind) == lower(target.Kind) }
+	if len(field.TargetKinds) > 0 && !slices.ContainsFunc(field.TargetKinds, isTarget) {
+		return
+	}
+	b.relations = append(b.relations, Relation{b.self, field.Type, target})
+	if field.Inverse != "" {
+		b.relations = append(b.relations, Relation{target, field.Inverse, b.self})
+	}
 }
 
 // isFalsy reports whether v is what JavaScript takes for no value.

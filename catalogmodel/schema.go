@@ -19,10 +19,25 @@ type compiledSchema struct {
 	locations map[string]*jsonschema.Schema // schemas by their locations, to tell what violated keywords allow
 }
 
+// maxReportable is how many values an entity may have that goes to the schema library. It needs some kilobytes for each that
+// is wrong, so that a hostile entity of a few megabytes would take gigabytes.
+const maxReportable = 50_000
+
+func countValues(v Value) int {
+	n := 1
+	for _, m := range v.members() {
+		n += countValues(m.value)
+	}
+	return n
+}
+
 // check returns what in v violates the schema.
 func (s *compiledSchema) check(v Value) []Violation {
 	if s.plan.proves(v) {
 		return nil
+	}
+	if countValues(v) > maxReportable {
+		return []Violation{{Rule: "schema", Message: fmt.Sprintf("is not valid, or not known to be, and has more than the %d values of which one can say why", maxReportable)}}
 	}
 	err := s.schema.Validate(schemaValue(v))
 	if err == nil {

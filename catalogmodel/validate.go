@@ -10,15 +10,15 @@ import (
 
 // Validate checks e against all rules: the schema that entities share, the schema of its kind, the formats of the fields in
 // its metadata, and that it has no foreign fields at its root. It returns a [*ValidationError] with everything that is
-// wrong, or nil. The verdict is that of Backstage.
+// wrong (of hostile entities, the first 100 things), or nil. The verdict is that of Backstage.
 func (r *Registry) Validate(e Entity) error {
 	kind := r.lookup(e)
 	schema := r.any
 	if kind != nil {
 		schema = kind.schema
 	}
-	violations := schema.check(e.root)
-	violations = r.checkRoot(violations, e)
+	violations := r.checkRoot(nil, e)
+	violations = append(violations, schema.check(e.root)...)
 	violations = r.checkFormats(violations, e)
 	if kind == nil {
 		violations = r.checkKind(violations, e)
@@ -29,25 +29,40 @@ func (r *Registry) Validate(e Entity) error {
 	return newValidationError(e, violations)
 }
 
+// maxViolations is how many violations an error reports: enough for people, and a bound for hostile entities.
+const maxViolations = 100
+
 // newValidationError drops repetitions, adds positions, and brings violations into the order of the file.
 func newValidationError(e Entity, violations []Violation) *ValidationError {
-	unique := violations[:0]
+	type place struct{ path, what string }
+	seen := make(map[place]bool, len(violations))
+	failure := &ValidationError{Ref: e.Ref(), File: e.file}
 	for _, v := range violations {
-		if !slices.ContainsFunc(unique, func(u Violation) bool { return u.Path == v.Path && (u.Rule == v.Rule || u.Message == v.Message) }) {
-			switch v.Rule {
-			case RuleUnknownField, RuleKeyFormat, "additionalProperties":
-				v.Position = e.root.keyPositionOf(splitPointer(v.Path))
-			default:
-				v.Position = e.root.positionOf(splitPointer(v.Path))
-			}
-			unique = append(unique, v)
+		if v.Rule == "additionalProperties" && seen[place{v.Path, RuleUnknownField}] {
+			continue
 		}
+		if seen[place{v.Path, v.Rule}] || seen[place{v.Path, v.Message}] {
+			continue
+		}
+		seen[place{v.Path, v.Rule}], seen[place{v.Path, v.Message}] = true, true
+		if len(failure.Violations) == maxViolations {
+			failure.More = true
+			break
+		}
+		steps := splitPointer(v.Path)
+		switch v.Rule {
+		case RuleUnknownField, RuleKeyFormat, "additionalProperties":
+			v.Position = e.root.keyPositionOf(steps)
+		default:
+			v.Position = e.root.positionOf(steps)
+		}
+		failure.Violations = append(failure.Violations, v)
 	}
-	slices.SortStableFunc(unique, func(a, b Violation) int {
+	slices.SortStableFunc(failure.Violations, func(a, b Violation) int {
 		return cmp.Or(cmp.Compare(a.Position.Line, b.Position.Line), cmp.Compare(a.Position.Column, b.Position.Column),
 			strings.Compare(a.Path, b.Path))
 	})
-	return &ValidationError{Ref: e.Ref(), File: e.file, Violations: unique}
+	return failure
 }
 
 // positionOf returns where the field at path stands: its value, if that is a scalar; otherwise its key. A field that is missing
@@ -78,10 +93,11 @@ func (v Value) keyPositionOf(path []string) Position {
 
 func (r *Registry) checkRoot(violations []Violation, e Entity) []Violation {
 	for _, m := range e.root.members() {
+		if len(violations) > maxViolations {
+			break
+		}
 		if !slices.Contains(r.rootFields, m.key) {
-			path := pointer(m.key)
-			violations = slices.DeleteFunc(violations, func(v Violation) bool { return v.Path == path })
-			violations = append(violations, Violation{Path: path, Rule: RuleUnknownField,
+			violations = append(violations, Violation{Path: pointer(m.key), Rule: RuleUnknownField,
 				Message: "is not allowed: the fields of an entity are " + strings.Join(r.rootFields, ", ")})
 		}
 	}
@@ -94,14 +110,21 @@ func (r *Registry) checkFormats(violations []Violation, e Entity) []Violation {
 	violations = checkFormat(violations, f.Kind, e.root.child("kind"), "kind")
 	violations = checkFormat(violations, f.Name, metadata.child("name"), "metadata", "name")
 	violations = checkFormat(violations, f.Namespace, metadata.child("namespace"), "metadata", "namespace")
+	first := len(violations)
 	violations = checkMap(violations, f.LabelKey, f.LabelValue, metadata.child("labels"), "labels")
 	violations = checkMap(violations, f.AnnotationKey, f.AnnotationValue, metadata.child("annotations"), "annotations")
 	for i, tag := range metadata.child("tags").Elements() {
+		if len(violations)-first > maxViolations {
+			break
+		}
 		if tag.Type() == String && !f.Tag.Valid(tag.text) {
 			violations = checkFormat(violations, f.Tag, tag, "metadata", "tags", strconv.Itoa(i))
 		}
 	}
 	for i, link := range metadata.child("links").Elements() {
+		if len(violations)-first > maxViolations {
+			break
+		}
 		if u := link.child("url"); u.Type() == String && !validURL(u.text) {
 			violations = append(violations, Violation{Path: pointer("metadata", "links", strconv.Itoa(i), "url"), Rule: RuleFormat,
 				Message: "must be an absolute URL, such as https://example.com/, not " + excerpt(u)})
@@ -128,7 +151,11 @@ func checkMap(violations []Violation, key, value Format, v Value, field string) 
 	if v.Type() != Object {
 		return violations
 	}
+	first := len(violations)
 	for _, m := range v.members() {
+		if len(violations)-first > maxViolations {
+			break
+		}
 		if !key.Valid(m.key) {
 			violations = append(violations, Violation{Path: pointer("metadata", field, m.key), Rule: RuleKeyFormat,
 				Message: "is not a valid key: it must be " + key.Allowed})

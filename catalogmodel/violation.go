@@ -94,7 +94,8 @@ func splitPointer(p string) []string {
 type ValidationError struct {
 	Ref        Ref         // of the entity, as far as it has one
 	File       string      // that the entity was read from, or ""
-	Violations []Violation // at least one, in the order of the file
+	Violations []Violation // from one to 100, in the order of the file
+	More       bool        // whether there are more than those
 }
 
 // Error names the entity and lists the violations, each with its place.
@@ -115,6 +116,9 @@ func (e *ValidationError) Error() string {
 			b.WriteString(place(e.File, v.Position))
 		}
 		b.WriteString(v.String())
+	}
+	if e.More {
+		b.WriteString("; and more")
 	}
 	return b.String()
 }
