@@ -1,0 +1,375 @@
+package catalogmodel
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Bounds of one YAML document. A stream may hold any number of documents, and only one is in memory at a time.
+const (
+	maxDocumentBytes = 10 << 20
+	// The parser takes up to 200 bytes for each node, so this bounds its memory.
+	maxDocumentNodes = 1_000_000
+	// What aliases add to a document when they are written out, in nodes and in bytes.
+	maxAliasNodes = 100_000
+	maxAliasBytes = maxDocumentBytes
+)
+
+// SyntaxError reports text that is not well-formed, or not within the bounds of this package.
+type SyntaxError struct {
+	File string // "" if not known
+	Position
+	Message string
+}
+
+func (e *SyntaxError) Error() string {
+	return place(e.File, e.Position) + e.Message
+}
+
+// place writes a file and position as a prefix for messages, leaving out what is not known.
+func place(file string, p Position) string {
+	switch {
+	case p.Line == 0 && file == "":
+		return ""
+	case p.Line == 0:
+		return file + ": "
+	case file == "":
+		return fmt.Sprintf("%d:%d: ", p.Line, p.Column)
+	}
+	return fmt.Sprintf("%s:%d:%d: ", file, p.Line, p.Column)
+}
+
+// ReadYAML yields the entities of a stream of YAML documents, one by one as it reads them, each with the positions of its
+// values. File names the stream in error messages.
+//
+// Documents are YAML 1.2 with the core schema, read as Backstage reads them: no merge keys, no timestamps, keys become strings,
+// repeated keys are errors, empty documents are skipped. (.inf and .nan, which JSON lacks, become null.) A document that is
+// malformed or holds no object yields a [*SyntaxError], and reading goes on with the next document. An error of r ends it.
+//
+// One document may have 10 MiB, about a million nodes, and 512 levels; aliases may add 100,000 nodes to it.
+func ReadYAML(r io.Reader, file string) iter.Seq2[Entity, error] {
+	return func(yield func(Entity, error) bool) {
+		documents := newDocumentReader(r)
+		for {
+			text, line, err := documents.next()
+			if err == io.EOF {
+				return
+			}
+			if err != nil {
+				var syntax *SyntaxError
+				if !errors.As(err, &syntax) {
+					yield(Entity{}, fmt.Errorf("catalogmodel: reading %s: %w", file, err))
+					return
+				}
+				syntax.File = file
+				if !yield(Entity{}, err) {
+					return
+				}
+				continue
+			}
+			if !readDocument(text, file, line, yield) {
+				return
+			}
+		}
+	}
+}
+
+// readDocument yields what is in text, normally one document. It reports whether to go on.
+func readDocument(text []byte, file string, line int, yield func(Entity, error) bool) bool {
+	decoder := yaml.NewDecoder(bytes.NewReader(text))
+	for {
+		var node yaml.Node
+		err := decoder.Decode(&node)
+		if err == io.EOF {
+			return true
+		}
+		if err != nil {
+			return yield(Entity{}, yamlError(err, file, line))
+		}
+		c := yamlConverter{line: line - 1}
+		v, err := c.convert(&node, 0)
+		if err == nil && v.Type() == Null {
+			continue
+		}
+		if err == nil && v.Type() != Object {
+			err = &SyntaxError{Position: v.Position(), Message: "a document must hold an object, not " + v.Type().String()}
+		}
+		if err != nil {
+			var syntax *SyntaxError
+			if errors.As(err, &syntax) {
+				syntax.File = file
+			}
+			if !yield(Entity{}, err) {
+				return false
+			}
+			continue
+		}
+		if !yield(Entity{root: v, file: file}, nil) {
+			return false
+		}
+	}
+}
+
+// yamlError turns "yaml: line 3: message" into a SyntaxError with the line in the stream.
+func yamlError(err error, file string, line int) error {
+	message := strings.TrimPrefix(err.Error(), "yaml: ")
+	at := line
+	if rest, ok := strings.CutPrefix(message, "line "); ok {
+		if number, text, ok := strings.Cut(rest, ": "); ok {
+			if n, err := strconv.Atoi(number); err == nil {
+				at, message = line+n-1, text
+			}
+		}
+	}
+	return &SyntaxError{File: file, Position: Position{Line: at, Column: 1}, Message: "malformed YAML: " + message}
+}
+
+// yamlConverter turns YAML nodes into values.
+type yamlConverter struct {
+	line int // lines before the document
+
+	anchors    map[*yaml.Node]anchored
+	open       map[*yaml.Node]bool // anchored nodes around the current one
+	aliasNodes int
+	aliasBytes int
+	nodes      int // converted so far, with aliases written out
+	bytes      int
+}
+
+// anchored is a value that aliases can share, and its size when written out.
+type anchored struct {
+	value        Value
+	nodes, bytes int
+}
+
+func (c *yamlConverter) fail(n *yaml.Node, format string, args ...any) error {
+	return &SyntaxError{Position: c.position(n), Message: fmt.Sprintf(format, args...)}
+}
+
+func (c *yamlConverter) position(n *yaml.Node) Position {
+	return Position{Line: n.Line + c.line, Column: n.Column}
+}
+
+func (c *yamlConverter) convert(n *yaml.Node, depth int) (Value, error) {
+	if depth > maxDepth {
+		return Value{}, c.fail(n, "nested more than %d levels deep", maxDepth)
+	}
+	if n.Anchor == "" {
+		return c.convertPlain(n, depth)
+	}
+	if c.open == nil {
+		c.open, c.anchors = map[*yaml.Node]bool{}, map[*yaml.Node]anchored{}
+	}
+	nodes, bytes := c.nodes, c.bytes
+	c.open[n] = true
+	v, err := c.convertPlain(n, depth)
+	delete(c.open, n)
+	c.anchors[n] = anchored{v, c.nodes - nodes, c.bytes - bytes}
+	return v, err
+}
+
+func (c *yamlConverter) convertPlain(n *yaml.Node, depth int) (Value, error) {
+	c.nodes++
+	switch n.Kind {
+	case yaml.DocumentNode:
+		return c.convert(n.Content[0], depth)
+	case yaml.AliasNode:
+		return c.alias(n)
+	case yaml.ScalarNode:
+		c.bytes += len(n.Value)
+		v, err := scalar(n)
+		if err != nil {
+			return Value{}, c.fail(n, "%v", err)
+		}
+		v.head |= newHead(Absent, c.position(n))
+		return v, nil
+	case yaml.SequenceNode:
+		return c.sequence(n, depth)
+	case yaml.MappingNode:
+		return c.mapping(n, depth)
+	}
+	return Value{}, c.fail(n, "unexpected node")
+}
+
+func (c *yamlConverter) alias(n *yaml.Node) (Value, error) {
+	if c.open[n.Alias] {
+		return Value{}, c.fail(n, "alias *%s stands inside of what it refers to", n.Value)
+	}
+	a := c.anchors[n.Alias]
+	c.nodes += a.nodes
+	c.bytes += a.bytes
+	c.aliasNodes += a.nodes
+	c.aliasBytes += a.bytes
+	if c.aliasNodes > maxAliasNodes || c.aliasBytes > maxAliasBytes {
+		return Value{}, c.fail(n, "aliases make the document too large: they may add %d nodes and %d bytes", maxAliasNodes, maxAliasBytes)
+	}
+	return a.value, nil
+}
+
+func (c *yamlConverter) sequence(n *yaml.Node, depth int) (Value, error) {
+	if err := collectionTag(n, "!!seq"); err != nil {
+		return Value{}, c.fail(n, "%v", err)
+	}
+	members := make([]member, len(n.Content))
+	for i, child := range n.Content {
+		var err error
+		if members[i].value, err = c.convert(child, depth+1); err != nil {
+			return Value{}, err
+		}
+	}
+	v := container(Array, members)
+	v.head |= newHead(Absent, c.position(n))
+	return v, nil
+}
+
+func (c *yamlConverter) mapping(n *yaml.Node, depth int) (Value, error) {
+	if err := collectionTag(n, "!!map"); err != nil {
+		return Value{}, c.fail(n, "%v", err)
+	}
+	members := make([]member, len(n.Content)/2)
+	for i := range members {
+		keyNode := n.Content[2*i]
+		key, err := c.key(keyNode, depth)
+		if err != nil {
+			return Value{}, err
+		}
+		value, err := c.convert(n.Content[2*i+1], depth+1)
+		if err != nil {
+			return Value{}, err
+		}
+		members[i] = member{key: key, at: newHead(Absent, c.position(keyNode)), value: value}
+	}
+	if i := firstDuplicate(members); i >= 0 {
+		return Value{}, c.fail(n.Content[2*i], "the key %q is there already", members[i].key)
+	}
+	v := container(Object, members)
+	v.head |= newHead(Absent, c.position(n))
+	return v, nil
+}
+
+// key converts a key to the string that it becomes in JSON.
+func (c *yamlConverter) key(n *yaml.Node, depth int) (string, error) {
+	v, err := c.convert(n, depth+1)
+	if err != nil {
+		return "", err
+	}
+	switch v.Type() {
+	case Array, Object:
+		return "", c.fail(n, "a key must be a scalar, not %s", v.Type())
+	case Null:
+		return "", nil
+	}
+	return v.String(), nil
+}
+
+func collectionTag(n *yaml.Node, own string) error {
+	if n.Style&yaml.TaggedStyle == 0 || n.Tag == own || !strings.HasPrefix(n.Tag, "!!") {
+		return nil
+	}
+	return fmt.Errorf("the tag %s has no place here", n.Tag)
+}
+
+// scalar resolves a scalar by the core schema of YAML 1.2 (section 10.3.2). Tags of one's own leave a string.
+func scalar(n *yaml.Node) (Value, error) {
+	if n.Style&(yaml.DoubleQuotedStyle|yaml.SingleQuotedStyle|yaml.LiteralStyle|yaml.FoldedStyle|yaml.TaggedStyle) == 0 {
+		return plainScalar(n.Value), nil
+	}
+	if n.Style&yaml.TaggedStyle == 0 || !strings.HasPrefix(n.Tag, "!!") {
+		return StringValue(n.Value), nil
+	}
+	v := plainScalar(n.Value)
+	want := String
+	switch n.Tag {
+	case "!!str":
+		return StringValue(n.Value), nil
+	case "!!null":
+		want = Null
+	case "!!bool":
+		want = Boolean
+	case "!!int", "!!float":
+		want = Number
+	default:
+		return Value{}, fmt.Errorf("the tag %s is not supported", n.Tag)
+	}
+	if v.Type() != want {
+		return Value{}, fmt.Errorf("%q is not of type %s", n.Value, n.Tag)
+	}
+	return v, nil
+}
+
+func plainScalar(s string) Value {
+	switch s {
+	case "", "~", "null", "Null", "NULL":
+		return Value{head: head(Null)}
+	case "true", "True", "TRUE":
+		return boolValue(true)
+	case "false", "False", "FALSE":
+		return boolValue(false)
+	}
+	if c := s[0]; c == '.' || c == '-' || c == '+' || c >= '0' && c <= '9' {
+		if literal, ok := coreNumber(s); ok {
+			return literal
+		}
+	}
+	return StringValue(s)
+}
+
+func number(literal string) Value { return Value{head: head(Number), text: literal} }
+
+// coreNumber reads a number of the core schema. Literals that JSON has as well are kept as written.
+func coreNumber(s string) (Value, bool) {
+	if isJSONNumber(s) {
+		return number(s), true
+	}
+	if digits, ok := strings.CutPrefix(s, "0o"); ok {
+		return radix(digits, 8)
+	}
+	if digits, ok := strings.CutPrefix(s, "0x"); ok {
+		return radix(digits, 16)
+	}
+	sign, unsigned := "", s
+	if s[0] == '-' || s[0] == '+' {
+		sign, unsigned = strings.TrimPrefix(s[:1], "+"), s[1:]
+	}
+	switch unsigned {
+	case ".inf", ".Inf", ".INF":
+		return Value{head: head(Null)}, true
+	case ".nan", ".NaN", ".NAN":
+		return Value{head: head(Null)}, len(unsigned) == len(s)
+	}
+	// What is left to mend: zeros in front, and no digit on one side of the point.
+	whole, rest := cutDigits(unsigned)
+	fraction := ""
+	if after, ok := strings.CutPrefix(rest, "."); ok {
+		fraction, rest = cutDigits(after)
+	}
+	if whole == "" && fraction == "" {
+		return Value{}, false
+	}
+	literal := strings.TrimLeft(whole, "0")
+	if literal == "" {
+		literal = "0"
+	}
+	if fraction != "" {
+		literal += "." + fraction
+	}
+	literal = sign + literal + rest
+	return number(literal), isJSONNumber(literal)
+}
+
+func radix(digits string, base int) (Value, bool) {
+	if digits == "" || digits[0] == '-' || digits[0] == '+' {
+		return Value{}, false
+	}
+	if n, err := strconv.ParseUint(digits, base, 64); err == nil {
+		return number(strconv.FormatUint(n, 10)), true
+	}
+	return Value{}, false
+}
