@@ -10,7 +10,7 @@
 //	[HTTPAuth]              who makes a request              [AuthPolicies]    routes that need no credentials
 //	[Health]                readiness checks                 [Instance]        what runs in this backend
 //	[Scheduler]             recurring work                   fx.Lifecycle      hooks of the plugin (or of the root service)
-//	plugin.Metadata         which plugin this is
+//	clockwork.Clock         the time, which tests control          plugin.Metadata         which plugin this is
 //
 // # Declaring and overriding
 //

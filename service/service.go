@@ -99,8 +99,8 @@ func (s Service) String() string { return fmt.Sprintf("service %s", s.typ) }
 func (s Service) Feature() {}
 
 // Defaulter is implemented by a type that brings its own service, so that plugins can ask for it without the adopter adding anything:
-// clients of other plugins, for instance. DefaultService is called on the zero value of the type and must not use it. A service that
-// was added for the type replaces the default.
+// clients of other plugins, for instance. A service that was added for the type replaces the default.
 type Defaulter interface {
+	// DefaultService is the service for the type itself. It is called on the zero value, which it must not use.
 	DefaultService() Service
 }

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/jonboulle/clockwork"
 	"go.uber.org/fx"
 
 	"github.com/portico-dev/portico/service"
@@ -15,12 +16,16 @@ import (
 
 // Services are the default services of this package.
 func Services() []service.Service {
-	return []service.Service{service.PerPlugin[service.Scheduler](New)}
+	return []service.Service{
+		service.PerPlugin[service.Scheduler](New),
+		service.Root[clockwork.Clock](clockwork.NewRealClock),
+	}
 }
 
 // Scheduler runs the tasks of one plugin, each in a goroutine of its own. It implements service.Scheduler.
 type Scheduler struct {
-	log *slog.Logger
+	log   *slog.Logger
+	clock clockwork.Clock
 
 	mu      sync.Mutex
 	ids     map[string]bool
@@ -33,8 +38,8 @@ type Scheduler struct {
 }
 
 // New returns a scheduler whose tasks begin with the start-up hooks of lifecycle, and have ended when its shutdown hooks have run.
-func New(log *slog.Logger, lifecycle fx.Lifecycle) *Scheduler {
-	s := &Scheduler{log: log, ids: map[string]bool{}}
+func New(log *slog.Logger, clock clockwork.Clock, lifecycle fx.Lifecycle) *Scheduler {
+	s := &Scheduler{log: log, clock: clock, ids: map[string]bool{}}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	lifecycle.Append(fx.Hook{OnStart: s.start, OnStop: s.stop})
 	return s
@@ -101,19 +106,19 @@ func (s *Scheduler) stop(ctx context.Context) error {
 // run begins the task. The next run is due Every after the last one began, at once if that took longer.
 func (s *Scheduler) run(task service.Task) {
 	s.running.Go(func() {
-		timer := time.NewTimer(task.InitialDelay)
+		timer := s.clock.NewTimer(task.InitialDelay)
 		defer timer.Stop()
 		for {
 			select {
 			case <-s.ctx.Done():
 				return
-			case <-timer.C:
+			case <-timer.Chan():
 			}
-			began := time.Now()
+			began := s.clock.Now()
 			if err := once(s.ctx, task); err != nil && s.ctx.Err() == nil {
 				s.log.Error(fmt.Sprintf("task %s failed", task.ID), "task", task.ID, "error", err)
 			}
-			timer.Reset(max(0, task.Every-time.Since(began)))
+			timer.Reset(max(0, task.Every-s.clock.Since(began)))
 		}
 	})
 }

@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/jonboulle/clockwork"
 	"go.uber.org/fx"
 	"go.uber.org/fx/fxtest"
 	"go.uber.org/goleak"
@@ -24,7 +25,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func start(t *testing.T, log *slog.Logger) (*scheduler.Scheduler, *fxtest.Lifecycle) {
 	t.Helper()
 	lifecycle := fxtest.NewLifecycle(t)
-	return scheduler.New(log, lifecycle), lifecycle
+	return scheduler.New(log, clockwork.NewRealClock(), lifecycle), lifecycle
 }
 
 func TestTasksRunFromStartToStop(t *testing.T) {
@@ -89,7 +90,7 @@ func TestFailuresAreLoggedAndTheTaskGoesOn(t *testing.T) {
 
 func TestIncompleteTasksAreRefused(t *testing.T) {
 	t.Parallel()
-	s := scheduler.New(slog.New(slog.DiscardHandler), fx.Lifecycle(fxtest.NewLifecycle(t)))
+	s := scheduler.New(slog.New(slog.DiscardHandler), clockwork.NewRealClock(), fx.Lifecycle(fxtest.NewLifecycle(t)))
 	run := func(context.Context) error { return nil }
 	if err := s.Schedule(service.Task{ID: "taken", Every: time.Second, Run: run}); err != nil {
 		t.Fatal(err)

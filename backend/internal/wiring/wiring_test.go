@@ -356,15 +356,7 @@ func TestHooks(t *testing.T) {
 	t.Parallel()
 	start := func(t *testing.T, hooks ...fx.Hook) *wiring.Container {
 		t.Helper()
-		plan, err := wiring.NewPlan(wiring.Features{Plugins: []plugin.Plugin{plugin.New("a", plugin.Init(func(l fx.Lifecycle) {
-			for _, h := range hooks {
-				l.Append(h)
-			}
-		}))}})
-		if err == nil {
-			t.Fatal("fx.Lifecycle must be declared as a value")
-		}
-		plan, err = wiring.NewPlan(wiring.Features{PluginValues: []reflect.Type{reflect.TypeFor[fx.Lifecycle]()}, Plugins: []plugin.Plugin{plugin.New("a", plugin.Init(func(l fx.Lifecycle) {
+		plan, err := wiring.NewPlan(wiring.Features{PluginValues: []reflect.Type{reflect.TypeFor[fx.Lifecycle]()}, Plugins: []plugin.Plugin{plugin.New("a", plugin.Init(func(l fx.Lifecycle) {
 			for _, h := range hooks {
 				l.Append(h)
 			}

@@ -1,0 +1,71 @@
+package backend
+
+import (
+	"context"
+	_ "embed"
+	"log/slog"
+	"reflect"
+	"slices"
+
+	"github.com/uptrace/bun"
+	"go.uber.org/fx"
+
+	"github.com/portico-dev/portico/backend/internal/wiring"
+	"github.com/portico-dev/portico/plugin"
+	"github.com/portico-dev/portico/service"
+	"github.com/portico-dev/portico/service/auth"
+	"github.com/portico-dev/portico/service/cache"
+	"github.com/portico-dev/portico/service/database"
+	"github.com/portico-dev/portico/service/health"
+	"github.com/portico-dev/portico/service/httprouter"
+	"github.com/portico-dev/portico/service/logger"
+	"github.com/portico-dev/portico/service/scheduler"
+)
+
+// defaultServices are the services that every backend has unless an adopter replaces them.
+func defaultServices() []service.Service {
+	return slices.Concat(
+		logger.Services(),
+		health.Services(),
+		httprouter.Services(),
+		auth.Services(),
+		database.Services(),
+		cache.Services(),
+		scheduler.Services(),
+	)
+}
+
+//go:embed config.schema.json
+var configSchema []byte
+
+// valueTypes are the types of what the backend itself provides, beside services: to everyone, and to plugins only.
+func valueTypes() (root, perPlugin []reflect.Type) {
+	root = []reflect.Type{
+		reflect.TypeFor[context.Context](),
+		reflect.TypeFor[fx.Lifecycle](), // fx itself provides each container's own
+		reflect.TypeFor[service.Config](),
+		reflect.TypeFor[service.Instance](),
+		reflect.TypeFor[service.RootLifecycle](),
+	}
+	return root, []reflect.Type{reflect.TypeFor[plugin.Metadata]()}
+}
+
+func (b *Backend) rootValues(lifetime context.Context, values wiring.Values) {
+	wiring.Set(values, lifetime)
+	wiring.Set(values, b.config)
+	wiring.Set[service.Instance](values, b.instance)
+	wiring.Set[service.RootLifecycle](values, b.hooks)
+}
+
+// migrate brings the database of a plugin up to date.
+func migrate(ctx context.Context, pl *wiring.Plugin, manager *database.Manager, db *bun.DB, log *slog.Logger) error {
+	if manager.SkipMigrations(pl.ID()) {
+		return nil
+	}
+	for _, m := range pl.Migrations() {
+		if err := database.Migrate(ctx, db, m.Owner, m.Files, log); err != nil {
+			return err
+		}
+	}
+	return nil
+}

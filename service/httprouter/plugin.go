@@ -1,0 +1,197 @@
+package httprouter
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/portico-dev/portico/plugin"
+	"github.com/portico-dev/portico/service"
+)
+
+const apiPrefix = "/api/"
+
+// mount is the part of the routes that belongs to one plugin. It has an Echo of its own, so that the routes of one plugin can be registered
+// while others serve.
+type mount struct {
+	server   *Server
+	id       string
+	prefix   string // "/api/<id>"
+	echo     *echo.Echo
+	limiter  *limiter // nil without a limit of the plugin's own
+	policies policies
+	early    atomic.Pointer[map[string]echo.HandlerFunc] // by method and path
+	log      atomic.Pointer[slog.Logger]
+
+	mu    sync.Mutex // guards what follows, and changes of early
+	group *echo.Group
+	auth  service.HTTPAuth
+}
+
+// mount returns the part of a plugin, and makes it when there is none yet.
+func (s *Server) mount(id string) *mount {
+	if m, ok := s.mounts.Load(id); ok {
+		return m.(*mount)
+	}
+	m := &mount{server: s, id: id, prefix: apiPrefix + id, echo: echo.New()}
+	m.limiter = s.newLimiter(s.settings.pluginLimits[id], id)
+	m.log.Store(s.log.With("plugin", id))
+	m.early.Store(&map[string]echo.HandlerFunc{})
+	m.echo.IPExtractor = s.settings.clientIP
+	m.echo.HTTPErrorHandler = func(err error, c echo.Context) { s.handleError(err, c, m.prefix, m.log.Load()) }
+	actual, _ := s.mounts.LoadOrStore(id, m)
+	return actual.(*mount)
+}
+
+// newGroup makes the group that a plugin registers its routes in.
+func newGroup(metadata plugin.Metadata, server *Server, auth service.HTTPAuth, log *slog.Logger) (*echo.Group, error) {
+	m := server.mount(metadata.ID)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.group != nil {
+		return nil, fmt.Errorf("httprouter: plugin %s has its routes already", metadata.ID)
+	}
+	m.log.Store(log)
+	m.auth = auth
+	m.group = m.echo.Group(m.prefix)
+	return m.group, nil
+}
+
+// newPolicies gives a plugin the policies of its routes.
+func newPolicies(metadata plugin.Metadata, server *Server) service.AuthPolicies {
+	return &server.mount(metadata.ID).policies
+}
+
+// Handle has the handler serve one path of a plugin, without waiting for the plugin's start and without asking for credentials: for services
+// that talk to other plugins on behalf of it ("/.backstage/auth/v1/jwks.json"). The path is relative to the plugin's routes and has no
+// parameters. A later handler for the same method and path replaces it.
+func (s *Server) Handle(pluginID, method, path string, handler echo.HandlerFunc) {
+	m := s.mount(pluginID)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	early := maps.Clone(*m.early.Load())
+	early[method+" "+path] = handler
+	m.early.Store(&early)
+}
+
+// fallback serves what no route of the backend itself matches.
+func (s *Server) fallback(c echo.Context) error {
+	r := c.Request()
+	path := echo.GetPath(r)
+	if path == "/api" || strings.HasPrefix(path, apiPrefix) {
+		id, _, _ := strings.Cut(strings.TrimPrefix(path, apiPrefix), "/")
+		return s.dispatch(c, id, r)
+	}
+	if _, ok := s.instance.Plugin(indexPlugin); !ok {
+		return echo.ErrNotFound
+	}
+	below := *r
+	below.URL = new(url.URL)
+	*below.URL = *r.URL
+	below.URL.Path = apiPrefix + indexPlugin + "/" + strings.TrimPrefix(r.URL.Path, "/")
+	if r.URL.RawPath != "" {
+		below.URL.RawPath = apiPrefix + indexPlugin + "/" + strings.TrimPrefix(r.URL.RawPath, "/")
+	}
+	return s.dispatch(c, indexPlugin, &below)
+}
+
+// dispatch has a plugin serve a request.
+func (s *Server) dispatch(c echo.Context, id string, r *http.Request) error {
+	if m, ok := s.mounts.Load(id); ok {
+		m.(*mount).serve(c.Response(), r)
+		return nil
+	}
+	if _, ok := s.instance.Plugin(id); !ok {
+		return echo.ErrNotFound
+	}
+	if err := s.awaitPlugin(r.Context(), id); err != nil {
+		return err
+	}
+	// A plugin may have got its routes while the request was waiting.
+	if m, ok := s.mounts.Load(id); ok {
+		m.(*mount).serve(c.Response(), r)
+		return nil
+	}
+	return echo.ErrNotFound
+}
+
+// awaitPlugin lets requests pass to a plugin that runs, and holds back for a while those to one that is starting.
+func (s *Server) awaitPlugin(ctx context.Context, id string) error {
+	status, ok := s.instance.Plugin(id)
+	if !ok {
+		return echo.ErrNotFound
+	}
+	state := status.State
+	if state == service.StateStarting {
+		wait, cancel := context.WithTimeout(ctx, s.settings.startupPause)
+		defer cancel()
+		var err error
+		if state, err = s.instance.Await(wait, id); err != nil {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			return service.ServiceUnavailableError.Errorf("Service has not started up yet")
+		}
+	}
+	switch state {
+	case service.StateRunning:
+		return nil
+	case service.StateStopping, service.StateStopped:
+		return service.ServiceUnavailableError.Errorf("Service is shutting down")
+	case service.StateStarting:
+		return service.ServiceUnavailableError.Errorf("Service has not started up yet")
+	default:
+		return service.ServiceUnavailableError.Errorf("Service has failed to start")
+	}
+}
+
+// serve serves a request to the plugin. It does what Echo.ServeHTTP does, with the gates before the route.
+func (m *mount) serve(w *echo.Response, r *http.Request) {
+	c := m.echo.AcquireContext()
+	c.Reset(r, w)
+	if err := m.handle(c, w); err != nil {
+		m.echo.HTTPErrorHandler(err, c)
+	}
+	m.echo.ReleaseContext(c)
+}
+
+func (m *mount) handle(c echo.Context, w *echo.Response) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = contain(v)
+		}
+	}()
+	r := c.Request()
+	if m.limiter != nil {
+		answered, err := m.limiter.take(c.Response(), r)
+		if answered == nil {
+			return err
+		}
+		defer func() { answered(w.Status) }()
+	}
+	path := strings.TrimPrefix(echo.GetPath(r), m.prefix)
+	if h, ok := (*m.early.Load())[r.Method+" "+path]; ok {
+		return h(c)
+	}
+	if err := m.server.awaitPlugin(r.Context(), m.id); err != nil {
+		return err
+	}
+	if m.group == nil {
+		return echo.ErrNotFound
+	}
+	if !m.server.settings.open && !m.policies.allow(path) {
+		if _, err := m.auth.Credentials(r, service.AllowUser, service.AllowService); err != nil {
+			return err
+		}
+	}
+	m.echo.Router().Find(r.Method, echo.GetPath(r), c)
+	return c.Handler()(c)
+}

@@ -1,0 +1,439 @@
+package httprouter
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/labstack/echo/v4"
+	"github.com/redis/go-redis/v9"
+	"go.uber.org/fx"
+
+	"github.com/portico-dev/portico/service"
+	"github.com/portico-dev/portico/service/health"
+)
+
+//go:embed schema.json
+var schema []byte
+
+// indexPlugin serves the paths that belong to nobody else: the frontend.
+const indexPlugin = "app"
+
+// cutGrace is how long handlers may take to return once their requests have been cut.
+const cutGrace = 2 * time.Second
+
+var (
+	errStopped = errors.New("httprouter: the server has stopped")
+
+	jsonType     = []string{"application/json; charset=utf-8"}
+	gzipEncoding = []string{"gzip"}
+)
+
+// Services are the root services [*Server] and *echo.Echo, and the plugin-scoped *echo.Group and service.AuthPolicies.
+func Services() []service.Service {
+	return []service.Service{
+		service.Root[*Server](newServer, service.Eager(), service.ConfigSchema(schema)),
+		service.Root[*echo.Echo](echo.New),
+		service.PerPlugin[*echo.Group](newGroup),
+		service.PerPlugin[service.AuthPolicies](newPolicies),
+	}
+}
+
+// Server owns the listener of a backend and dispatches requests. It listens from the OnStart of its fx.Lifecycle on. Safe for concurrent
+// use.
+type Server struct {
+	settings settings
+	config   service.Config
+	instance service.Instance
+	health   *health.Health
+	echo     *echo.Echo
+	log      *slog.Logger
+	limiter  *limiter      // nil without a limit for all requests
+	redis    *redis.Client // nil unless requests are counted there
+
+	mounts  sync.Map // plugin id → *mount
+	gzips   sync.Pool
+	buffers sync.Pool
+
+	http     *http.Server
+	cut      context.CancelCauseFunc // ends the contexts of all requests
+	inflight atomic.Int64
+	streams  streams
+
+	mu       sync.Mutex
+	listener net.Listener
+	served   chan struct{} // closed when the server accepts no more
+	stopping sync.Once
+	stopErr  error
+	cleanup  []func()
+}
+
+type serverDeps struct {
+	fx.In
+
+	Config        service.Config
+	Logger        service.RootLogger
+	Instance      service.Instance
+	Health        *health.Health
+	Echo          *echo.Echo
+	Lifecycle     fx.Lifecycle
+	RootLifecycle service.RootLifecycle
+}
+
+func newServer(d serverDeps) (*Server, error) {
+	settings, err := readSettings(d.Config)
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{
+		settings: settings,
+		config:   d.Config,
+		instance: d.Instance,
+		health:   d.Health,
+		echo:     d.Echo,
+		log:      d.Logger.With("service", "rootHttpRouter"),
+	}
+	s.gzips.New = func() any { return gzip.NewWriter(nil) }
+	s.buffers.New = func() any { b := make([]byte, 0, compressFrom); return &b }
+	if settings.redis != "" {
+		options, err := redis.ParseURL(settings.redis)
+		if err != nil {
+			return nil, fmt.Errorf("httprouter: configuration key backend.rateLimit.store.connection is not the URL of a Redis server")
+		}
+		s.redis = redis.NewClient(options)
+	}
+	s.limiter = s.newLimiter(settings.limit, "")
+
+	// Everything that no route of the backend itself matches ends up in the fallback, behind the middleware of whoever made the Echo.
+	s.echo.RouteNotFound("/*", s.fallback)
+	s.echo.IPExtractor = settings.clientIP
+	s.echo.HTTPErrorHandler = func(err error, c echo.Context) { s.handleError(err, c, "", s.log) }
+
+	base, cut := context.WithCancelCause(context.Background())
+	s.cut = cut
+	s.http = &http.Server{
+		Handler:           s,
+		ReadHeaderTimeout: settings.timeouts.headers,
+		IdleTimeout:       settings.timeouts.keepAlive,
+		MaxHeaderBytes:    MaxHeaderBytes,
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug), // mostly failed handshakes of scanners
+		BaseContext:       func(net.Listener) context.Context { return base },
+	}
+	if settings.timeouts.maxRequests > 0 {
+		s.http.ConnContext = func(ctx context.Context, _ net.Conn) context.Context {
+			return context.WithValue(ctx, requestCountKey{}, new(atomic.Int64))
+		}
+	}
+	d.Lifecycle.Append(fx.Hook{OnStart: s.start, OnStop: s.Shutdown})
+	if settings.shutdownDelay > 0 {
+		d.RootLifecycle.BeforeShutdown(func(ctx context.Context) error {
+			select {
+			case <-time.After(settings.shutdownDelay):
+				return nil
+			case <-ctx.Done():
+				return fmt.Errorf("httprouter: waiting for backend.lifecycle.serverShutdownDelay: %w", ctx.Err())
+			}
+		})
+	}
+	return s, nil
+}
+
+func (s *Server) newLimiter(rule *limitRule, plugin string) *limiter {
+	if rule == nil {
+		return nil
+	}
+	l := &limiter{rule: rule, hits: &memoryHits{}, clientIP: s.settings.clientIP}
+	if s.redis != nil {
+		l.hits = redisHits{client: s.redis, prefix: "portico:rateLimit:" + plugin + ":"}
+	}
+	return l
+}
+
+// start listens and serves.
+func (s *Server) start(ctx context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.settings.tls {
+		tlsConfig, cancel, err := newTLS(s.config, s.settings, s.log)
+		if err != nil {
+			return err
+		}
+		s.http.TLSConfig = tlsConfig
+		s.cleanup = append(s.cleanup, cancel)
+	}
+	var listen net.ListenConfig
+	listener, err := listen.Listen(ctx, "tcp", s.settings.listen.String())
+	if err != nil {
+		for _, f := range s.cleanup {
+			f()
+		}
+		return listenError(s.settings.listen, err)
+	}
+	s.listener = listener
+	s.served = make(chan struct{})
+	go func() {
+		defer close(s.served)
+		serve := s.http.Serve
+		if s.settings.tls {
+			serve = func(l net.Listener) error { return s.http.ServeTLS(l, "", "") }
+		}
+		if err := serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			s.log.Error("The HTTP server has failed, no more requests are accepted", "error", err)
+		}
+	}()
+	s.log.Info("Listening on "+listener.Addr().String(), "address", listener.Addr().String(), "baseUrl", s.baseURL())
+	return nil
+}
+
+// listenError tells what to do about an address that can't be listened on.
+func listenError(a address, err error) error {
+	const key = "configuration key backend.listen"
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return fmt.Errorf("httprouter: port %d is in use by another process; stop that one, or choose another port (%s): %w", a.port, key, err)
+	case errors.Is(err, syscall.EACCES):
+		return fmt.Errorf("httprouter: port %d may not be listened on without more privileges; choose one from 1024 on (%s): %w", a.port, key, err)
+	default:
+		return fmt.Errorf("httprouter: can't listen on %s (%s): %w", a, key, err)
+	}
+}
+
+// Shutdown stops accepting connections, waits for the requests that are being served, and closes what is left when ctx ends: the contexts of
+// those requests end, and their connections are closed. It returns an error if it had to do that. Later calls return what the first one
+// did.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.stopping.Do(func() {
+		s.stopErr = s.shutdown(ctx)
+		s.cut(errStopped)
+	})
+	return s.stopErr
+}
+
+func (s *Server) shutdown(ctx context.Context) error {
+	s.mu.Lock()
+	served, cleanup := s.served, s.cleanup
+	s.mu.Unlock()
+	defer func() {
+		for _, f := range cleanup {
+			f()
+		}
+		if s.redis != nil {
+			_ = s.redis.Close() // counts are of no use any more
+		}
+	}()
+	err := s.http.Shutdown(ctx)
+	if err == nil {
+		err = s.settle(ctx)
+	}
+	if err != nil {
+		n := s.inflight.Load()
+		s.cut(errStopped)
+		_ = s.http.Close() // Shutdown has closed the listener
+		s.streams.close()
+		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), cutGrace)
+		defer cancel()
+		if left := s.settle(grace); left != nil {
+			err = fmt.Errorf("httprouter: %d of %d cut requests are still running: %w", s.inflight.Load(), n, err)
+		} else {
+			err = fmt.Errorf("httprouter: %d requests were cut: %w", n, err)
+		}
+	}
+	if served != nil {
+		<-served
+	}
+	return err
+}
+
+// settle waits until no handler runs. net/http does not wait for connections that were taken over.
+func (s *Server) settle(ctx context.Context) error {
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for s.inflight.Load() > 0 {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// Addr is where the server listens, with the real port when any free one was asked for. It is nil before the server has started.
+func (s *Server) Addr() net.Addr {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.listener == nil {
+		return nil
+	}
+	return s.listener.Addr()
+}
+
+// BaseURL is the URL of the backend without a slash at its end: `backend.baseUrl`, or else one of this machine.
+func (s *Server) BaseURL() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.baseURL()
+}
+
+func (s *Server) baseURL() string {
+	if s.settings.baseURL != "" {
+		return s.settings.baseURL
+	}
+	a := s.settings.listen
+	if s.listener != nil {
+		if tcp, ok := s.listener.Addr().(*net.TCPAddr); ok {
+			a.port = tcp.Port
+		}
+	}
+	if ip := net.ParseIP(a.host); a.host == "" || ip != nil && ip.IsUnspecified() {
+		a.host = "localhost"
+	}
+	scheme := "http"
+	if s.settings.tls {
+		scheme = "https"
+	}
+	return scheme + "://" + a.String()
+}
+
+// Routes are the routes of the backend and of its plugins without the middleware at the root: for requests that come from within the
+// backend. Waiting for the start of a plugin, credentials and errors are the same. A handler that fails after its answer has begun
+// panics with http.ErrAbortHandler.
+func (s *Server) Routes() http.Handler { return s.echo }
+
+type requestCountKey struct{}
+
+// ServeHTTP serves a request with all middleware.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.inflight.Add(1)
+	res := &response{server: s, w: w, req: r}
+	defer s.inflight.Add(-1)
+	if count, ok := r.Context().Value(requestCountKey{}).(*atomic.Int64); ok && count.Add(1) >= int64(s.settings.timeouts.maxRequests) {
+		w.Header().Set("Connection", "close")
+	}
+	h := w.Header()
+	for _, header := range s.settings.headers {
+		h[header.name] = header.values
+	}
+	if s.settings.cors != nil && s.settings.cors.serve(w, r) {
+		return
+	}
+	completed := false
+	defer func() {
+		if !completed {
+			res.drop() // the handler has aborted its answer
+		}
+		s.logRequest(res, r)
+	}()
+	s.serve(res, r)
+	res.finish()
+	completed = true
+}
+
+func (s *Server) serve(res *response, r *http.Request) {
+	defer func() {
+		if v := recover(); v != nil {
+			s.fail(res, r, contain(v))
+		}
+	}()
+	if n := s.settings.timeouts.maxHeaders; n > 0 && len(r.Header) > n {
+		s.fail(res, r, echo.NewHTTPError(http.StatusRequestHeaderFieldsTooLarge, fmt.Sprintf("Too many headers, the limit is %d", n)))
+		return
+	}
+	limitBody(res.w, r, s.settings.timeouts.request)
+	if s.limiter != nil {
+		answered, err := s.limiter.take(res, r)
+		if err != nil {
+			s.fail(res, r, err)
+		}
+		if answered == nil {
+			return
+		}
+		defer func() { answered(res.status) }()
+	}
+	if strings.HasPrefix(r.URL.Path, health.PathPrefix) {
+		s.health.ServeHTTP(res, r)
+		return
+	}
+	s.echo.ServeHTTP(res, r)
+}
+
+// fail answers a request at the root.
+func (s *Server) fail(res *response, r *http.Request, err error) {
+	if res.sent() {
+		logError(r, s.log, errorAnswer{status: http.StatusInternalServerError}, err)
+		panic(http.ErrAbortHandler)
+	}
+	res.reset()
+	answerError(res, r, "", err, s.log)
+}
+
+// handleError is the error handler of the Echos.
+func (s *Server) handleError(err error, c echo.Context, mount string, log *slog.Logger) {
+	if c.Response().Committed {
+		// The client has to see that the answer is not whole. If it went away itself there is nothing to tell.
+		if c.Request().Context().Err() == nil {
+			logError(c.Request(), log, errorAnswer{status: http.StatusInternalServerError}, err)
+		}
+		panic(http.ErrAbortHandler)
+	}
+	answerError(c.Response(), c.Request(), mount, err, log)
+}
+
+// logRequest writes the line of the request log.
+func (s *Server) logRequest(res *response, r *http.Request) {
+	ctx := r.Context()
+	if !s.log.Enabled(ctx, slog.LevelInfo) {
+		return
+	}
+	date := time.Now().UTC().Format("2006-01-02T15:04:05.000Z")
+	url := loggedURL(r.URL)
+	version := strconv.Itoa(r.ProtoMajor) + "." + strconv.Itoa(r.ProtoMinor)
+	agent, referrer := r.UserAgent(), r.Referer()
+	attrs := make([]slog.Attr, 0, 9)
+	attrs = append(attrs, slog.String("type", "incomingRequest"), slog.String("date", date), slog.String("method", r.Method),
+		slog.String("url", url), slog.Int("status", res.status), slog.String("httpVersion", version))
+	if agent != "" {
+		attrs = append(attrs, slog.String("userAgent", agent))
+	}
+	attrs = append(attrs, slog.Int64("contentLength", res.size))
+	if referrer != "" {
+		attrs = append(attrs, slog.String("referrer", referrer))
+	}
+	line := make([]byte, 0, 256)
+	line = append(line, '[')
+	line = append(line, date...)
+	line = append(line, `] "`...)
+	line = append(line, r.Method...)
+	line = append(line, ' ')
+	line = append(line, url...)
+	line = append(line, ` HTTP/`...)
+	line = append(line, version...)
+	line = append(line, `" `...)
+	line = strconv.AppendInt(line, int64(res.status), 10)
+	line = append(line, ' ')
+	line = strconv.AppendInt(line, res.size, 10)
+	line = append(line, ` "`...)
+	line = append(line, orDash(referrer)...)
+	line = append(line, `" "`...)
+	line = append(line, orDash(agent)...)
+	line = append(line, '"')
+	s.log.LogAttrs(ctx, slog.LevelInfo, string(line), attrs...)
+}
+
+func orDash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}
