@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/google/uuid"
 
@@ -142,7 +141,7 @@ func (w *writer) ingest(ctx context.Context, entities []prepared) (brought map[s
 		known[row.Ref] = row
 	}
 	brought = make(map[string]bool, len(entities))
-	now := time.Now().UnixMilli()
+	now := w.store.now().UnixMilli()
 	var states []refreshRow
 	var contents []ingestedRow
 	for _, e := range entities {

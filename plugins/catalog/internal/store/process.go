@@ -70,7 +70,7 @@ func (s *Store) Claim(ctx context.Context, limit int, next time.Time) (_ []Work,
 
 func (s *Store) claim(ctx context.Context, limit int, next time.Time) (refs []string, err error) {
 	const due = "SELECT entity_ref FROM refresh_state WHERE next_update_at <= ? ORDER BY next_update_at LIMIT ?"
-	now := time.Now().UnixMilli()
+	now := s.now().UnixMilli()
 	// Mostly nothing is due, which is found out without a lock.
 	if err := s.db.NewRaw(due, now, 1).Scan(ctx, &refs); err != nil || len(refs) == 0 {
 		return nil, err

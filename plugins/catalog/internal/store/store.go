@@ -18,15 +18,16 @@ import (
 
 // Store is the catalog's database. It is safe for concurrent use.
 type Store struct {
-	db *bun.DB
+	db  *bun.DB
+	now func() time.Time
 	// committed is called with the changes of final entities after they are committed, in order.
 	committed func([]Change)
 }
 
-// New returns a store on a database that has the catalog's tables. After each commit that changes final entities, and before the
-// method that made it returns, committed is called with the changes.
-func New(db *bun.DB, committed func([]Change)) *Store {
-	return &Store{db: db, committed: committed}
+// New returns a store on a database that has the catalog's tables. Now tells the time. After each commit that changes final entities,
+// and before the method that made it returns, committed is called with the changes.
+func New(db *bun.DB, now func() time.Time, committed func([]Change)) *Store {
+	return &Store{db: db, now: now, committed: committed}
 }
 
 // Change is an entry of the log, with the entity as it is now.
@@ -181,7 +182,7 @@ func rollback(tx bun.Tx) error {
 // log appends to the log that final entities have changed.
 func (w *writer) log(ctx context.Context, action string, changes []Change) error {
 	rows := make([]logRow, len(changes))
-	now := time.Now().UnixMilli()
+	now := w.store.now().UnixMilli()
 	for i := range changes {
 		w.seq++
 		changes[i].Seq = w.seq
