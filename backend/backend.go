@@ -32,6 +32,7 @@ type Options struct {
 // Backend is a developer-portal backend. Make one with [New]; it can be started once. Its methods are safe for concurrent use.
 type Backend struct {
 	options  Options
+	quiet    bool // for commands whose output a log would spoil
 	instance *instance
 	hooks    *rootLifecycle
 
@@ -177,7 +178,7 @@ func (b *Backend) plan(ctx context.Context) (*wiring.Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	sorted.Defaults = defaultServices()
+	sorted.Defaults = b.defaultServices()
 	sorted.Migrate = migrate
 	sorted.RootValues, sorted.PluginValues = valueTypes()
 	return wiring.NewPlan(sorted)

@@ -23,8 +23,8 @@ import (
 )
 
 // defaultServices are the services that every backend has unless an adopter replaces them.
-func defaultServices() []service.Service {
-	return slices.Concat(
+func (b *Backend) defaultServices() []service.Service {
+	services := slices.Concat(
 		logger.Services(),
 		health.Services(),
 		httprouter.Services(),
@@ -33,6 +33,17 @@ func defaultServices() []service.Service {
 		cache.Services(),
 		scheduler.Services(),
 	)
+	if !b.quiet {
+		return services
+	}
+	for n, s := range services {
+		if s.Type() == reflect.TypeFor[service.RootLogger]() {
+			services[n] = service.Root[service.RootLogger](func() service.RootLogger {
+				return service.RootLogger{Logger: slog.New(slog.DiscardHandler)}
+			})
+		}
+	}
+	return services
 }
 
 //go:embed config.schema.json

@@ -25,6 +25,7 @@ type inspectCommand struct {
 
 // inspect plans the backend and runs the inits of its plugins, which tell the routes, on databases in memory. Nothing is started.
 func (b *Backend) inspect(ctx context.Context, w io.Writer, cmd inspectCommand) error {
+	b.quiet = true
 	b.log = slog.New(slog.DiscardHandler)
 	d, err := b.describe(ctx)
 	if err != nil {

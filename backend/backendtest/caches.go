@@ -25,7 +25,7 @@ func EachCache(t *testing.T, test func(t *testing.T, c service.Cache)) {
 	EachCacheConfig(t, func(t *testing.T, config map[string]any) {
 		var lifecycle hooks
 		t.Cleanup(func() { lifecycle.stop(t) })
-		manager, err := cache.NewManager(mapConfig{"backend": map[string]any{"cache": config}},
+		manager, err := cache.NewManager(Config(map[string]any{"backend": map[string]any{"cache": config}}),
 			service.RootLogger{Logger: slog.New(slog.DiscardHandler)}, &lifecycle)
 		if err != nil {
 			t.Fatal(err)

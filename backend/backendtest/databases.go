@@ -7,14 +7,12 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"reflect"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	_ "github.com/go-sql-driver/mysql" // the driver mysql
-	"github.com/go-viper/mapstructure/v2"
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver pgx
 	"github.com/uptrace/bun"
 	"go.uber.org/fx"
@@ -35,7 +33,7 @@ func EachDatabase(t *testing.T, test func(t *testing.T, db *bun.DB)) {
 	EachDatabaseConfig(t, func(t *testing.T, config map[string]any) {
 		var lifecycle hooks
 		t.Cleanup(func() { lifecycle.stop(t) })
-		manager, err := database.NewManager(mapConfig{"backend": map[string]any{"database": config}},
+		manager, err := database.NewManager(Config(map[string]any{"backend": map[string]any{"database": config}}),
 			service.RootLogger{Logger: slog.New(slog.DiscardHandler)}, &lifecycle)
 		if err != nil {
 			t.Fatal(err)
@@ -155,46 +153,3 @@ func (h hooks) stop(t *testing.T) {
 		}
 	}
 }
-
-// mapConfig is a service.Config with fixed values.
-type mapConfig map[string]any
-
-func (c mapConfig) lookup(key string) (any, bool) {
-	var value any = map[string]any(c)
-	for name := range strings.SplitSeq(key, ".") {
-		object, _ := value.(map[string]any)
-		var found bool
-		if value, found = object[name]; !found {
-			return nil, false
-		}
-	}
-	return value, true
-}
-
-func (c mapConfig) Decode(key string, dst any) error {
-	value, found := c.lookup(key)
-	if !found {
-		return nil
-	}
-	decoder, err := mapstructure.NewDecoder(&mapstructure.DecoderConfig{
-		TagName: "config", Result: dst, DecodeHook: mapstructure.ComposeDecodeHookFunc(decodeDuration),
-	})
-	if err != nil {
-		return err
-	}
-	return decoder.Decode(value)
-}
-
-func decodeDuration(from, to reflect.Type, value any) (any, error) {
-	if text, ok := value.(string); ok && to == reflect.TypeFor[time.Duration]() {
-		return time.ParseDuration(text)
-	}
-	return value, nil
-}
-
-func (c mapConfig) Has(key string) bool {
-	_, found := c.lookup(key)
-	return found
-}
-
-func (c mapConfig) Subscribe(func()) (cancel func()) { return func() {} }

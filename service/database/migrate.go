@@ -17,6 +17,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/dialect"
 )
@@ -29,7 +30,7 @@ import (
 // PostgreSQL all files that are due run in one transaction, so that a failure leaves the database as it was; MySQL commits each
 // statement that defines tables. A replica that dies on the way leaves no lock behind.
 //
-// An error tells which file and line failed. It is also an error if a file that has run was changed since: databases that ran it before
+// An error tells which file failed and, except on SQLite, in which line. It is also an error if a file that has run was changed since: databases that ran it before
 // and after would differ. A file that has run but is not in files any more is logged: the database was used by a newer version, which an
 // older one is given the chance to run on.
 func Migrate(ctx context.Context, db *bun.DB, owner string, files fs.FS, log *slog.Logger) error {
@@ -149,6 +150,11 @@ func (m *migrator) runInTransaction(ctx context.Context, db *sql.DB, name dialec
 	}
 	err = m.run(ctx, tx, placeholder, func(migration migration) error {
 		_, err := tx.ExecContext(ctx, migration.content)
+		var failure *pgconn.PgError
+		if errors.As(err, &failure) && failure.Position > 0 {
+			before := []rune(migration.content)[:failure.Position-1]
+			return fmt.Errorf("line %d: %w", 1+strings.Count(string(before), "\n"), err)
+		}
 		return err
 	})
 	if err != nil {
@@ -169,6 +175,9 @@ func (m *migrator) runLocked(ctx context.Context, db *sql.DB) (err error) {
 		var got sql.NullInt64
 		if err := conn.QueryRowContext(ctx, "SELECT GET_LOCK("+lock+", 10)").Scan(&got); err != nil {
 			return fmt.Errorf("taking the lock: %w", err)
+		}
+		if !got.Valid {
+			return errors.New("taking the lock: the server could not")
 		}
 		locked = got.Int64 == 1
 	}

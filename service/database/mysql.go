@@ -17,7 +17,6 @@ import (
 
 const (
 	mysqlAccessDeniedDatabase = 1044
-	mysqlAccessDenied         = 1045
 	mysqlUnknownDatabase      = 1049
 	mysqlHostNotPrivileged    = 1130
 )
@@ -33,12 +32,6 @@ func (m *Manager) openMySQL(ctx context.Context, t target) (*bun.DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	if t.create {
-		if err := createMySQLDatabase(ctx, config); err != nil {
-			return nil, fmt.Errorf("making sure that the database %s exists on %s: %w (see %s and backend.database.ensureExists)",
-				t.database, t.server, err, t.key)
-		}
-	}
 	connector, err := mysql.NewConnector(config)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", t.key, err)
@@ -50,8 +43,15 @@ func (m *Manager) openMySQL(ctx context.Context, t target) (*bun.DB, error) {
 	if err := m.onClose(func(context.Context) error { return db.Close() }); err != nil {
 		return nil, err
 	}
-	if err := db.PingContext(ctx); err != nil {
-		return nil, fmt.Errorf("connecting to the database %s on %s: %w (see %s)", t.database, t.server, err, t.key)
+	err = db.PingContext(ctx)
+	if hasNumber(err, mysqlUnknownDatabase) && t.create {
+		if err = createMySQLDatabase(ctx, config); err == nil {
+			err = db.PingContext(ctx)
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("connecting to the database %s on %s, which is created if it is missing unless "+
+			"backend.database.ensureExists is false: %w (see %s)", t.database, t.server, err, t.key)
 	}
 	return bun.NewDB(db, mysqldialect.New()), nil
 }
@@ -81,10 +81,6 @@ func mysqlConfig(t target) (*mysql.Config, error) {
 }
 
 func createMySQLDatabase(ctx context.Context, config *mysql.Config) error {
-	err := withMySQL(ctx, config, func(db *sql.DB) error { return db.PingContext(ctx) })
-	if !hasNumber(err, mysqlUnknownDatabase) {
-		return err
-	}
 	admin := config.Clone()
 	admin.DBName = ""
 	return withMySQL(ctx, admin, func(db *sql.DB) error {
@@ -106,11 +102,12 @@ func withMySQL(ctx context.Context, config *mysql.Config, do func(*sql.DB) error
 // mysqlFailure marks what trying again won't mend. A server that says that the database is missing can be reached, one that denies the
 // access to it too.
 func mysqlFailure(err error) error {
+	var failure *mysql.MySQLError
 	switch {
 	case hasNumber(err, mysqlUnknownDatabase, mysqlAccessDeniedDatabase):
 		return nil
-	case hasNumber(err, mysqlAccessDenied, mysqlHostNotPrivileged):
-		return backoff.Permanent(err)
+	case hasNumber(err, mysqlHostNotPrivileged), errors.As(err, &failure) && string(failure.SQLState[:]) == "28000":
+		return backoff.Permanent(err) // wrong user or password
 	}
 	return err
 }

@@ -40,16 +40,20 @@ func (m *Manager) openPostgres(ctx context.Context, t target) (*bun.DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	if t.create && t.database != "" {
-		if err := createPostgresDatabase(ctx, config.ConnConfig); err != nil {
-			return nil, fmt.Errorf("making sure that the database %s exists on %s: %w (see %s and backend.database.ensureExists)",
-				t.database, t.server, err, t.key)
-		}
-	}
-
 	pool, err := m.pool(config, t)
 	if err != nil {
 		return nil, err
+	}
+	// In the usual case that the database exists, nobody needs the right to create one, or to connect to another.
+	err = pool.Ping(ctx)
+	if hasState(err, sqlStateUndefinedDatabase) && t.create {
+		if err = createPostgresDatabase(ctx, config.ConnConfig); err == nil {
+			err = pool.Ping(ctx)
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("connecting to the database %s on %s, which is created if it is missing unless "+
+			"backend.database.ensureExists is false: %w (see %s)", config.ConnConfig.Database, t.server, err, t.key)
 	}
 	if t.schema != "" && t.createSch {
 		if err := createSchema(ctx, pool, t); err != nil {
@@ -62,9 +66,6 @@ func (m *Manager) openPostgres(ctx context.Context, t target) (*bun.DB, error) {
 	db.SetMaxIdleConns(0) // what is idle stays in the pool, for all
 	if err := m.onClose(func(context.Context) error { return db.Close() }); err != nil {
 		return nil, err
-	}
-	if err := db.PingContext(ctx); err != nil {
-		return nil, fmt.Errorf("connecting to the database %s on %s: %w (see %s)", t.database, t.server, err, t.key)
 	}
 	return bun.NewDB(db, pgdialect.New()), nil
 }
@@ -113,11 +114,7 @@ func postgresConfig(t target) (*pgxpool.Config, error) {
 	c := t.connection
 	settings := map[string]string{
 		"host": c.text("host"), "port": c.text("port"), "user": c.text("user"), "password": c.text("password"), "database": t.database,
-		"application_name": or(c.text("application_name"), "backstage_plugin_"+t.pluginID),
-		"connect_timeout":  or(c.text("connect_timeout"), "10"),
-	}
-	if t.schema != "" { // the connections serve any plugin
-		settings["application_name"] = or(c.text("application_name"), "portico")
+		"connect_timeout": or(c.text("connect_timeout"), "10"),
 	}
 	for _, name := range []string{"sslmode", "sslcert", "sslkey", "sslrootcert", "sslpassword", "options", "target_session_attrs",
 		"statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"} {
@@ -148,6 +145,13 @@ func postgresConfig(t target) (*pgxpool.Config, error) {
 			fallback.TLSConfig = secure
 		}
 	}
+
+	// Not part of the connection string, by which plugins that can share a pool are found.
+	name := "backstage_plugin_" + t.pluginID
+	if t.schema != "" {
+		name = "portico"
+	}
+	config.ConnConfig.RuntimeParams["application_name"] = or(c.text("application_name"), name)
 
 	// bun writes arguments into the statement, so that statements kept for their text would hardly ever be used again.
 	config.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeExec
@@ -205,13 +209,8 @@ func enterSchema(ctx context.Context, conn *pgx.Conn) (bool, error) {
 	return true, nil
 }
 
-// createPostgresDatabase creates the database unless it can be connected to. In the usual case that it exists, it needs no right to
-// create databases, nor one to connect to another database.
+// createPostgresDatabase creates the database of the configuration.
 func createPostgresDatabase(ctx context.Context, config *pgx.ConnConfig) error {
-	err := withConn(ctx, config, func(*pgx.Conn) error { return nil })
-	if !hasState(err, sqlStateUndefinedDatabase) {
-		return err
-	}
 	admin := config.Copy()
 	admin.Database = "postgres"
 	return withConn(ctx, admin, func(conn *pgx.Conn) error {

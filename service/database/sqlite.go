@@ -27,7 +27,9 @@ func (m *Manager) openSQLite(ctx context.Context, t target) (*bun.DB, error) {
 	inMemory := file == ":memory:"
 	dsn := "file:/" + rand.Text() + "?vfs=memdb&" + sqliteOptions
 	if !inMemory {
-		file = filepath.Join(or(t.connection.text("directory"), "."), or(file, t.pluginID+".sqlite"))
+		if file = or(file, t.pluginID+".sqlite"); !filepath.IsAbs(file) {
+			file = filepath.Join(t.connection.text("directory"), file)
+		}
 		if err := ensureFile(file); err != nil {
 			return nil, fmt.Errorf("%w (see %s)", err, t.key)
 		}
@@ -69,7 +71,7 @@ func (m *Manager) openSQLite(ctx context.Context, t target) (*bun.DB, error) {
 func ensureFile(file string) error {
 	directory := filepath.Dir(file)
 	if err := os.MkdirAll(directory, 0o750); err != nil {
-		return fmt.Errorf("creating the directory of SQLite databases: %w", err)
+		return fmt.Errorf("creating the directory %s for SQLite databases: %w", directory, err)
 	}
 	f, err := os.OpenFile(file, os.O_RDWR|os.O_CREATE, 0o640)
 	if err != nil {

@@ -1,6 +1,7 @@
 package httprouter
 
 import (
+	"cmp"
 	"context"
 	_ "embed"
 	"errors"
@@ -8,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -290,6 +292,17 @@ func (s *Server) baseURL() string {
 	if s.settings.baseURL != "" {
 		return s.settings.baseURL
 	}
+	return s.localURL()
+}
+
+// LocalURL is the URL under which the backend answers on this machine, without a slash at its end, whatever `backend.baseUrl` says.
+func (s *Server) LocalURL() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.localURL()
+}
+
+func (s *Server) localURL() string {
 	a := s.settings.listen
 	if s.listener != nil {
 		if tcp, ok := s.listener.Addr().(*net.TCPAddr); ok {
@@ -306,10 +319,23 @@ func (s *Server) baseURL() string {
 	return scheme + "://" + a.String()
 }
 
-// Routes are the routes of the backend and of its plugins without the middleware at the root: for requests that come from within the
-// backend. Waiting for the start of a plugin, credentials and errors are the same. A handler that fails after its answer has begun
+// Handler serves the routes of the backend and of its plugins without the middleware at the root: for requests that come from within
+// the backend. Waiting for the start of a plugin, credentials and errors are the same. A handler that fails after its answer has begun
 // panics with http.ErrAbortHandler.
-func (s *Server) Routes() http.Handler { return s.echo }
+func (s *Server) Handler() http.Handler { return s.echo }
+
+// Routes are the routes that a plugin has registered, ordered by path and method. It is not for use while plugins register routes.
+func (s *Server) Routes(pluginID string) []*echo.Route {
+	m, ok := s.mounts.Load(pluginID)
+	if !ok {
+		return nil
+	}
+	routes := slices.DeleteFunc(m.(*mount).echo.Routes(), func(r *echo.Route) bool { return r.Method == echo.RouteNotFound })
+	slices.SortFunc(routes, func(a, b *echo.Route) int {
+		return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Method, b.Method))
+	})
+	return routes
+}
 
 type requestCountKey struct{}
 
