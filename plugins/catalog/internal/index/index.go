@@ -196,10 +196,10 @@ func contains(text *query.Text, order *query.Order, terms []query.Term) bool {
 	if text == nil {
 		return true
 	}
-	needle := strings.ToLower(strings.TrimSpace(text.Term))
-	if needle == "" {
+	if strings.TrimSpace(text.Term) == "" {
 		return true
 	}
+	needle := query.NewNeedle(text.Term)
 	fields := text.Fields
 	if len(fields) == 0 {
 		fields = []string{"metadata.uid"}
@@ -208,7 +208,7 @@ func contains(text *query.Text, order *query.Order, terms []query.Term) bool {
 		}
 	}
 	for _, t := range terms {
-		if !t.Null && strings.Contains(t.Value, needle) && slices.ContainsFunc(fields, func(f string) bool { return strings.ToLower(f) == t.Key }) {
+		if !t.Null && needle.In(t.Value) && slices.ContainsFunc(fields, func(f string) bool { return strings.ToLower(f) == t.Key }) {
 			return true
 		}
 	}
