@@ -12,6 +12,7 @@ import (
 
 	"github.com/portico-dev/portico/service"
 	"github.com/portico-dev/portico/service/cache"
+	"github.com/portico-dev/portico/service/config"
 )
 
 // EachCache runs a test on a cache in memory, in Redis and in memcached, each time with an empty one that is cleared afterwards. The
@@ -22,10 +23,10 @@ import (
 // skipped, or fails if PORTICO_TEST_REQUIRE is all.
 func EachCache(t *testing.T, test func(t *testing.T, c service.Cache)) {
 	t.Helper()
-	EachCacheConfig(t, func(t *testing.T, config map[string]any) {
+	EachCacheConfig(t, func(t *testing.T, section map[string]any) {
 		var lifecycle hooks
 		t.Cleanup(func() { lifecycle.stop(t) })
-		manager, err := cache.NewManager(Config(map[string]any{"backend": map[string]any{"cache": config}}),
+		manager, err := cache.NewManager(config.Static(map[string]any{"backend": map[string]any{"cache": section}}),
 			service.RootLogger{Logger: slog.New(slog.DiscardHandler)}, &lifecycle)
 		if err != nil {
 			t.Fatal(err)
@@ -42,7 +43,7 @@ func EachCache(t *testing.T, test func(t *testing.T, c service.Cache)) {
 
 // EachCacheConfig runs a test as [EachCache] does, with a configuration for backend.cache. Servers are shared with other tests: plugins
 // need unique ids.
-func EachCacheConfig(t *testing.T, test func(t *testing.T, config map[string]any)) {
+func EachCacheConfig(t *testing.T, test func(t *testing.T, section map[string]any)) {
 	t.Helper()
 	t.Run("memory", func(t *testing.T) {
 		test(t, map[string]any{"store": "memory"})

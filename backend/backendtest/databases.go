@@ -18,6 +18,7 @@ import (
 	"go.uber.org/fx"
 
 	"github.com/portico-dev/portico/service"
+	"github.com/portico-dev/portico/service/config"
 	"github.com/portico-dev/portico/service/database"
 )
 
@@ -30,10 +31,10 @@ import (
 // or fails if PORTICO_TEST_REQUIRE is all.
 func EachDatabase(t *testing.T, test func(t *testing.T, db *bun.DB)) {
 	t.Helper()
-	EachDatabaseConfig(t, func(t *testing.T, config map[string]any) {
+	EachDatabaseConfig(t, func(t *testing.T, section map[string]any) {
 		var lifecycle hooks
 		t.Cleanup(func() { lifecycle.stop(t) })
-		manager, err := database.NewManager(Config(map[string]any{"backend": map[string]any{"database": config}}),
+		manager, err := database.NewManager(config.Static(map[string]any{"backend": map[string]any{"database": section}}),
 			service.RootLogger{Logger: slog.New(slog.DiscardHandler)}, &lifecycle)
 		if err != nil {
 			t.Fatal(err)
@@ -48,7 +49,7 @@ func EachDatabase(t *testing.T, test func(t *testing.T, db *bun.DB)) {
 
 // EachDatabaseConfig runs a test as [EachDatabase] does, with a configuration for backend.database. All databases that the
 // configuration leads to are dropped afterwards.
-func EachDatabaseConfig(t *testing.T, test func(t *testing.T, config map[string]any)) {
+func EachDatabaseConfig(t *testing.T, test func(t *testing.T, section map[string]any)) {
 	t.Helper()
 	t.Run("SQLite", func(t *testing.T) {
 		test(t, map[string]any{"client": "better-sqlite3", "connection": map[string]any{"directory": t.TempDir()}})

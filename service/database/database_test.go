@@ -16,6 +16,7 @@ import (
 	"github.com/uptrace/bun"
 
 	"github.com/portico-dev/portico/backend/backendtest"
+	"github.com/portico-dev/portico/service/config"
 	"github.com/portico-dev/portico/service/database"
 )
 
@@ -134,7 +135,7 @@ func TestConfigurationMistakes(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			_, err := database.NewManager(backendtest.Config(map[string]any{"backend": map[string]any{"database": test.config}}), discard(), nil)
+			_, err := database.NewManager(config.Static(map[string]any{"backend": map[string]any{"database": test.config}}), discard(), nil)
 			wantError(t, err, test.want...)
 			if strings.Contains(err.Error(), "hunter2") {
 				t.Errorf("the error shows the password: %v", err)

@@ -11,8 +11,8 @@ import (
 	"go.uber.org/fx/fxtest"
 	"go.uber.org/goleak"
 
-	"github.com/portico-dev/portico/backend/backendtest"
 	"github.com/portico-dev/portico/service"
+	"github.com/portico-dev/portico/service/config"
 	"github.com/portico-dev/portico/service/database"
 )
 
@@ -25,10 +25,10 @@ func TestMain(m *testing.M) {
 }
 
 // manager makes a manager from a configuration of backend.database, which closes at the end of the test.
-func manager(t testing.TB, config map[string]any, log slog.Handler) *database.Manager {
+func manager(t testing.TB, section map[string]any, log slog.Handler) *database.Manager {
 	t.Helper()
 	lifecycle := fxtest.NewLifecycle(quiet{t})
-	m, err := database.NewManager(backendtest.Config(map[string]any{"backend": map[string]any{"database": config}}),
+	m, err := database.NewManager(config.Static(map[string]any{"backend": map[string]any{"database": section}}),
 		service.RootLogger{Logger: slog.New(log)}, lifecycle)
 	if err != nil {
 		t.Fatal(err)
@@ -73,9 +73,9 @@ func (l logged) String() string {
 }
 
 // with is a copy of the configuration with further settings.
-func with(config map[string]any, settings map[string]any) map[string]any {
+func with(section map[string]any, settings map[string]any) map[string]any {
 	copied := map[string]any{}
-	for name, value := range config {
+	for name, value := range section {
 		copied[name] = value
 	}
 	for name, value := range settings {

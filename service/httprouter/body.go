@@ -22,16 +22,19 @@ type body struct {
 	timed   bool
 }
 
-// limitBody bounds the body of a request. The time begins now.
-func limitBody(w http.ResponseWriter, r *http.Request, timeout time.Duration) {
+// limitBody returns the request with its body bounded. The time begins now. The request is another one, because the server looks at the
+// body of its own to see how to end the connection.
+func limitBody(w http.ResponseWriter, r *http.Request, timeout time.Duration) *http.Request {
 	if r.Body == nil || r.Body == http.NoBody {
-		return
+		return r
 	}
 	b := &body{ReadCloser: r.Body, w: w, length: r.ContentLength, limit: MaxBodyBytes, timeout: timeout}
 	if timeout > 0 {
 		b.timed = http.NewResponseController(w).SetReadDeadline(time.Now().Add(timeout)) == nil
 	}
-	r.Body = b
+	limited := *r
+	limited.Body = b
+	return &limited
 }
 
 // Read reads up to the limit, and then fails with an *http.MaxBytesError.

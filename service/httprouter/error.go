@@ -104,9 +104,6 @@ func answerError(w http.ResponseWriter, r *http.Request, mount string, err error
 	for _, name := range []string{"Content-Length", "Content-Encoding", "Content-Disposition", "Etag"} {
 		delete(h, name) // of the answer that it did not become
 	}
-	if answer.status == http.StatusRequestEntityTooLarge || answer.status == http.StatusRequestTimeout {
-		h.Set("Connection", "close") // the rest of the body is not worth reading
-	}
 	h["Content-Type"] = jsonType
 	w.WriteHeader(answer.status)
 	if r.Method == http.MethodHead {

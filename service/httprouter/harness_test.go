@@ -260,7 +260,9 @@ func (b *backend) start() *backend {
 	b.root.RequireStart()
 	b.t.Cleanup(func() {
 		b.client.CloseIdleConnections()
-		b.root.RequireStop()
+		if b.root != nil {
+			b.root.RequireStop()
+		}
 	})
 	return b
 }

@@ -46,7 +46,7 @@ func (s *Server) mount(id string) *mount {
 	m.log.Store(s.log.With("plugin", id))
 	m.early.Store(&map[string]echo.HandlerFunc{})
 	m.echo.IPExtractor = s.settings.clientIP
-	m.echo.HTTPErrorHandler = func(err error, c echo.Context) { s.handleError(err, c, m.prefix, m.log.Load()) }
+	m.echo.HTTPErrorHandler = m.handleError
 	actual, _ := s.mounts.LoadOrStore(id, m)
 	return actual.(*mount)
 }
@@ -103,10 +103,10 @@ func (s *Server) fallback(c echo.Context) error {
 	return s.dispatch(c, indexPlugin, &below)
 }
 
-// dispatch has a plugin serve a request.
+// dispatch has a plugin serve a request. The context is that of the backend's Echo.
 func (s *Server) dispatch(c echo.Context, id string, r *http.Request) error {
 	if m, ok := s.mounts.Load(id); ok {
-		m.(*mount).serve(c.Response(), r)
+		m.(*mount).serve(c, r)
 		return nil
 	}
 	if _, ok := s.instance.Plugin(id); !ok {
@@ -117,7 +117,7 @@ func (s *Server) dispatch(c echo.Context, id string, r *http.Request) error {
 	}
 	// A plugin may have got its routes while the request was waiting.
 	if m, ok := s.mounts.Load(id); ok {
-		m.(*mount).serve(c.Response(), r)
+		m.(*mount).serve(c, r)
 		return nil
 	}
 	return echo.ErrNotFound
@@ -153,29 +153,31 @@ func (s *Server) awaitPlugin(ctx context.Context, id string) error {
 	}
 }
 
-// serve serves a request to the plugin. It does what Echo.ServeHTTP does, with the gates before the route.
-func (m *mount) serve(w *echo.Response, r *http.Request) {
-	c := m.echo.AcquireContext()
-	c.Reset(r, w)
-	if err := m.handle(c, w); err != nil {
-		m.echo.HTTPErrorHandler(err, c)
+// serve serves a request to the plugin. The context is that of the backend's Echo: the plugin's own must not be touched before it has all
+// of its routes.
+func (m *mount) serve(c echo.Context, r *http.Request) {
+	c.SetRequest(r)
+	if err := m.handle(c, r); err != nil {
+		m.handleError(err, c)
 	}
-	m.echo.ReleaseContext(c)
 }
 
-func (m *mount) handle(c echo.Context, w *echo.Response) (err error) {
+func (m *mount) handleError(err error, c echo.Context) {
+	m.server.handleError(err, c, m.prefix, m.log.Load())
+}
+
+func (m *mount) handle(c echo.Context, r *http.Request) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			err = contain(v)
 		}
 	}()
-	r := c.Request()
 	if m.limiter != nil {
 		answered, err := m.limiter.take(c.Response(), r)
 		if answered == nil {
 			return err
 		}
-		defer func() { answered(w.Status) }()
+		defer func() { answered(c.Response().Status) }()
 	}
 	path := strings.TrimPrefix(echo.GetPath(r), m.prefix)
 	if h, ok := (*m.early.Load())[r.Method+" "+path]; ok {
@@ -192,6 +194,6 @@ func (m *mount) handle(c echo.Context, w *echo.Response) (err error) {
 			return err
 		}
 	}
-	m.echo.Router().Find(r.Method, echo.GetPath(r), c)
-	return c.Handler()(c)
+	m.echo.ServeHTTP(c.Response(), r)
+	return nil
 }

@@ -10,7 +10,6 @@ import (
 	"net"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -376,7 +375,7 @@ func (s *Server) serve(res *response, r *http.Request) {
 		s.fail(res, r, echo.NewHTTPError(http.StatusRequestHeaderFieldsTooLarge, fmt.Sprintf("Too many headers, the limit is %d", n)))
 		return
 	}
-	limitBody(res.w, r, s.settings.timeouts.request)
+	r = limitBody(res.w, r, s.settings.timeouts.request)
 	if s.limiter != nil {
 		answered, err := s.limiter.take(res, r)
 		if err != nil {
@@ -414,52 +413,4 @@ func (s *Server) handleError(err error, c echo.Context, mount string, log *slog.
 		panic(http.ErrAbortHandler)
 	}
 	answerError(c.Response(), c.Request(), mount, err, log)
-}
-
-// logRequest writes the line of the request log.
-func (s *Server) logRequest(res *response, r *http.Request) {
-	ctx := r.Context()
-	if !s.log.Enabled(ctx, slog.LevelInfo) {
-		return
-	}
-	date := time.Now().UTC().Format("2006-01-02T15:04:05.000Z")
-	url := loggedURL(r.URL)
-	version := strconv.Itoa(r.ProtoMajor) + "." + strconv.Itoa(r.ProtoMinor)
-	agent, referrer := r.UserAgent(), r.Referer()
-	attrs := make([]slog.Attr, 0, 9)
-	attrs = append(attrs, slog.String("type", "incomingRequest"), slog.String("date", date), slog.String("method", r.Method),
-		slog.String("url", url), slog.Int("status", res.status), slog.String("httpVersion", version))
-	if agent != "" {
-		attrs = append(attrs, slog.String("userAgent", agent))
-	}
-	attrs = append(attrs, slog.Int64("contentLength", res.size))
-	if referrer != "" {
-		attrs = append(attrs, slog.String("referrer", referrer))
-	}
-	line := make([]byte, 0, 256)
-	line = append(line, '[')
-	line = append(line, date...)
-	line = append(line, `] "`...)
-	line = append(line, r.Method...)
-	line = append(line, ' ')
-	line = append(line, url...)
-	line = append(line, ` HTTP/`...)
-	line = append(line, version...)
-	line = append(line, `" `...)
-	line = strconv.AppendInt(line, int64(res.status), 10)
-	line = append(line, ' ')
-	line = strconv.AppendInt(line, res.size, 10)
-	line = append(line, ` "`...)
-	line = append(line, orDash(referrer)...)
-	line = append(line, `" "`...)
-	line = append(line, orDash(agent)...)
-	line = append(line, '"')
-	s.log.LogAttrs(ctx, slog.LevelInfo, string(line), attrs...)
-}
-
-func orDash(s string) string {
-	if s == "" {
-		return "-"
-	}
-	return s
 }

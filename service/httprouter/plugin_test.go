@@ -1,0 +1,304 @@
+package httprouter_test
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/labstack/echo/v4"
+	"go.uber.org/fx"
+
+	"github.com/portico-dev/portico/plugin"
+	"github.com/portico-dev/portico/service"
+	"github.com/portico-dev/portico/service/httprouter"
+)
+
+// local calls the routes without a connection.
+func (b *backend) local(ctx context.Context, path string) *httptest.ResponseRecorder {
+	req := httptest.NewRequestWithContext(ctx, http.MethodGet, path, nil)
+	req.Header.Set("Authorization", "Bearer guest")
+	rec := httptest.NewRecorder()
+	b.server.Handler().ServeHTTP(rec, req)
+	return rec
+}
+
+func TestWaitForStart(t *testing.T) {
+	t.Parallel()
+	const starting, stopping = "Service has not started up yet", "Service is shutting down"
+	for _, test := range []struct {
+		name    string
+		pause   any
+		becomes service.State
+		after   time.Duration
+		status  int
+		message string
+		waited  time.Duration
+	}{
+		{"it starts in time", nil, service.StateRunning, 4 * time.Second, 200, "", 4 * time.Second},
+		{"it takes too long", nil, service.StateRunning, 6 * time.Second, 503, starting, 5 * time.Second},
+		{"it may take longer", "10s", service.StateRunning, 6 * time.Second, 200, "", 6 * time.Second},
+		{"the wait is in milliseconds", 1500, service.StateRunning, 6 * time.Second, 503, starting, 1500 * time.Millisecond},
+		{"nobody waits", 0, service.StateRunning, time.Second, 503, starting, 0},
+		{"it fails", nil, service.StateFailed, time.Second, 503, "Service has failed to start", time.Second},
+		{"it stops", nil, service.StateStopping, time.Second, 503, stopping, time.Second},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				settings := map[string]any{}
+				if test.pause != nil {
+					settings["lifecycle"] = map[string]any{"startupRequestPauseTimeout": test.pause}
+				}
+				b := newBackend(t, settings)
+				b.instance.set("todo", service.StateStarting)
+				group, _ := b.plugin("todo")
+				time.AfterFunc(test.after, func() {
+					group.GET("/", hello) // routes may come while requests wait
+					b.instance.set("todo", test.becomes)
+				})
+				begin := time.Now()
+				rec := b.local(t.Context(), "/api/todo/")
+				if rec.Code != test.status || time.Since(begin) != test.waited {
+					t.Errorf("status %d after %s, want %d after %s", rec.Code, time.Since(begin), test.status, test.waited)
+				}
+				if test.message != "" && !strings.Contains(rec.Body.String(), `{"message":"`+test.message+`","name":"ServiceUnavailableError"}`) {
+					t.Errorf("%s", rec.Body)
+				}
+				time.Sleep(10 * time.Second) // until nothing is left to happen
+			})
+		})
+	}
+}
+
+func TestStates(t *testing.T) {
+	t.Parallel()
+	b := newBackend(t, nil)
+	group, policies := b.plugin("todo")
+	group.GET("/", hello)
+	policies.AllowUnauthenticated("/")
+	b.instance.set("silent", service.StateFailed)
+	for state, status := range map[service.State]int{service.StateRunning: 200, service.StateFailed: 503, service.StateStopping: 503, service.StateStopped: 503} {
+		b.instance.set("todo", state)
+		if rec := b.local(t.Context(), "/api/todo/"); rec.Code != status {
+			t.Errorf("%s: %d", state, rec.Code)
+		}
+	}
+	if rec := b.local(t.Context(), "/api/silent/"); rec.Code != 503 {
+		t.Errorf("a failed plugin without routes: %d", rec.Code)
+	}
+	t.Run("a plugin gets its routes while requests wait", func(t *testing.T) {
+		b.instance.set("late", service.StateStarting)
+		var wait sync.WaitGroup
+		wait.Go(func() {
+			if rec := b.local(t.Context(), "/api/late/"); rec.Code != 200 {
+				t.Errorf("%d %s", rec.Code, rec.Body)
+			}
+		})
+		group, _ := b.plugin("late")
+		group.GET("/", hello)
+		b.instance.set("late", service.StateRunning)
+		wait.Wait()
+	})
+	t.Run("a client that goes away while it waits", func(t *testing.T) {
+		b.instance.set("slow", service.StateStarting)
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if rec := b.local(ctx, "/api/slow/"); rec.Code != 499 {
+			t.Errorf("%d %s", rec.Code, rec.Body)
+		}
+	})
+}
+
+func TestAuthPolicies(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		policy       string
+		open, closed []string
+	}{
+		{"/", []string{"", "/", "/a", "/a/b"}, nil},
+		{"*", []string{"", "/", "/a", "/a/b"}, nil},
+		{"/public", []string{"/public", "/public/", "/public/a/b", "/public/a.b", "/public/..a"}, []string{
+			"/", "/publicity", "/Public", "/a/public", "/public/../secret", "/public/%2e%2E/secret", "/public/a/./b", "/public/..%2fsecret", "/%70ublic"}},
+		{"/a/b/", []string{"/a/b", "/a/b/c"}, []string{"/a", "/a/c"}},
+		{"/:provider/start", []string{"/github/start", "/github/start/x"}, []string{"/github", "/start", "//start", "/github/x/start", "/../start"}},
+		{"/static/*", []string{"/static/x", "/static/x/y"}, []string{"/static", "/static/"}},
+	} {
+		t.Run(test.policy, func(t *testing.T) {
+			t.Parallel()
+			b := newBackend(t, nil)
+			group, policies := b.plugin("todo")
+			group.Any("", hello)
+			group.Any("/*", hello)
+			policies.AllowUnauthenticated(test.policy)
+			status := func(path string) int {
+				req := httptest.NewRequest(http.MethodGet, "/api/todo"+path, nil)
+				rec := httptest.NewRecorder()
+				b.server.ServeHTTP(rec, req)
+				return rec.Code
+			}
+			for _, path := range test.open {
+				if got := status(path); got != http.StatusOK {
+					t.Errorf("%q: %d", path, got)
+				}
+			}
+			for _, path := range test.closed {
+				if got := status(path); got != http.StatusUnauthorized {
+					t.Errorf("%q: %d", path, got)
+				}
+			}
+		})
+	}
+	for _, bad := range []string{"", "public", "/a{/b}", "/*/a", "/a//b"} {
+		func() {
+			defer func() {
+				if message, _ := recover().(string); !strings.Contains(message, "AllowUnauthenticated") {
+					t.Errorf("%q: %q", bad, message)
+				}
+			}()
+			_, policies := newBackend(t, nil).plugin("todo")
+			policies.AllowUnauthenticated(bad)
+		}()
+	}
+}
+
+func TestNoCredentialsNeeded(t *testing.T) {
+	t.Parallel()
+	b := newBackend(t, map[string]any{"auth": map[string]any{"dangerouslyDisableDefaultAuthPolicy": true}})
+	group, _ := b.plugin("todo")
+	group.GET("/", hello)
+	b.start()
+	if got := b.get("/api/todo/", "Authorization: "); got.StatusCode != http.StatusOK {
+		t.Errorf("%d %s", got.StatusCode, got.body)
+	}
+}
+
+func TestHandle(t *testing.T) {
+	t.Parallel()
+	b := newBackend(t, nil)
+	b.instance.set("todo", service.StateStarting)
+	b.server.Handle("todo", http.MethodGet, "/.backstage/keys", func(c echo.Context) error { return c.JSON(http.StatusOK, []int{}) })
+	b.server.Handle("todo", http.MethodGet, "/.backstage/fails", func(echo.Context) error { return service.ConflictError.Errorf("no") })
+	b.start()
+	if got := b.get("/api/todo/.backstage/keys", "Authorization: "); got.StatusCode != http.StatusOK || got.body != "[]\n" {
+		t.Errorf("%d %s", got.StatusCode, got.body)
+	}
+	if body := parseError(t, b.get("/api/todo/.backstage/fails")); body.Error["name"] != "ConflictError" || body.Request.URL != "/.backstage/fails" {
+		t.Errorf("%+v", body)
+	}
+	b.instance.set("todo", service.StateRunning)
+	if got := b.get("/api/todo/other"); got.StatusCode != http.StatusNotFound {
+		t.Errorf("a plugin that has no routes of its own: %d", got.StatusCode)
+	}
+}
+
+func TestIndex(t *testing.T) {
+	t.Parallel()
+	b := newBackend(t, nil)
+	b.echo.GET("/status", hello)
+	group, policies := b.plugin("app")
+	policies.AllowUnauthenticated("/")
+	group.GET("/*", func(c echo.Context) error { return c.String(http.StatusOK, c.Request().URL.Path+" "+c.Param("*")) })
+	b.start()
+	for path, want := range map[string]string{
+		"/":              "/api/app/ ",
+		"/catalog/a%2Fb": "/api/app/catalog/a/b catalog/a%2Fb",
+		"/status":        "hello",
+		"/api/app/x":     "/api/app/x x",
+		"/apis":          "/api/app/apis apis",
+	} {
+		if got := b.get(path); got.StatusCode != http.StatusOK || got.body != want {
+			t.Errorf("%s: %d %q, want %q", path, got.StatusCode, got.body, want)
+		}
+	}
+	for _, path := range []string{"/api", "/api/", "/api/nope"} {
+		if got := b.get(path); got.StatusCode != http.StatusNotFound || got.body != "" {
+			t.Errorf("%s: %d %q", path, got.StatusCode, got.body)
+		}
+	}
+	if got := b.do(b.request(http.MethodPost, "/x", nil)); got.StatusCode != http.StatusNotFound {
+		t.Errorf("a method that the frontend does not have: %d", got.StatusCode)
+	}
+}
+
+func TestRoutesOnce(t *testing.T) {
+	t.Parallel()
+	b := newBackend(t, nil)
+	b.plugin("todo")
+	var group *echo.Group
+	err := fx.New(fx.NopLogger, fx.Supply(plugin.Metadata{ID: "todo"}, b.server),
+		fx.Provide(func() service.HTTPAuth { return httpAuth{} }, b.logger, constructorOf[*echo.Group]()), fx.Populate(&group)).Err()
+	if err == nil || !strings.Contains(err.Error(), "plugin todo has its routes already") {
+		t.Errorf("%v", err)
+	}
+}
+
+func constructorOf[T any]() any {
+	for _, s := range httprouter.Services() {
+		if s.Type() == service.Root[T](nil).Type() {
+			return s.Constructor()
+		}
+	}
+	return nil
+}
+
+// An Echo of the adopter's own sees all requests, and the server's rules hold for it too.
+func TestOwnEcho(t *testing.T) {
+	t.Parallel()
+	b := newBackend(t, nil, fx.Decorate(func(*echo.Echo) *echo.Echo {
+		e := echo.New()
+		e.Use(func(next echo.HandlerFunc) echo.HandlerFunc {
+			return func(c echo.Context) error {
+				c.Response().Header().Set("X-Own", c.Request().URL.Path)
+				return next(c)
+			}
+		})
+		return e
+	}))
+	group, _ := b.plugin("todo")
+	group.GET("/", hello)
+	b.start()
+	for path, status := range map[string]int{"/api/todo/": 200, "/nope": 404} {
+		if got := b.get(path); got.StatusCode != status || got.Header.Get("X-Own") != path {
+			t.Errorf("%s: %d %v", path, got.StatusCode, got.Header)
+		}
+	}
+}
+
+func TestRegisterWhileServing(t *testing.T) {
+	t.Parallel()
+	b := newBackend(t, nil)
+	group, _ := b.plugin("todo")
+	group.GET("/", hello)
+	b.start()
+	var wait sync.WaitGroup
+	for _, id := range []string{"a", "b", "c", "d"} {
+		b.instance.set(id, service.StateStarting)
+		wait.Go(func() {
+			if got := b.get("/api/" + id + "/x/1"); got.StatusCode != http.StatusOK {
+				t.Errorf("%s: %d", id, got.StatusCode)
+			}
+		})
+		wait.Go(func() {
+			group, policies := b.plugin(id)
+			group.GET("/x/:y", hello)
+			policies.AllowUnauthenticated("/z")
+			b.server.Handle(id, http.MethodGet, "/.keys", hello)
+			b.instance.set(id, service.StateRunning)
+		})
+		wait.Go(func() {
+			res, err := b.client.Do(b.request(http.MethodGet, "/api/todo/", nil))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			_, _ = io.Copy(io.Discard, res.Body)
+			res.Body.Close()
+		})
+	}
+	wait.Wait()
+}
