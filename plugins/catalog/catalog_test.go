@@ -1,0 +1,176 @@
+package catalog_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/portico-dev/portico/backend"
+	"github.com/portico-dev/portico/backend/backendtest"
+	"github.com/portico-dev/portico/plugins/catalog"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// kinds are all that a test catalog may have.
+var kinds = []any{"Component", "API", "Resource", "System", "Domain", "Location", "User", "Group", "Template"}
+
+// located is a configuration with one location, from which everything may come.
+func located(file string) backend.Feature {
+	return backendtest.Config(map[string]any{"catalog": map[string]any{"locations": []any{
+		map[string]any{"type": "file", "target": file, "rules": []any{map[string]any{"allow": kinds}}},
+	}}})
+}
+
+// await waits until the condition holds.
+func await(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	ticker := time.NewTicker(2 * time.Millisecond)
+	defer ticker.Stop()
+	deadline := time.After(30 * time.Second)
+	for !holds() {
+		select {
+		case <-ticker.C:
+		case <-deadline:
+			t.Fatalf("waited in vain for %s", what)
+		}
+	}
+}
+
+// total is the number of entities that the catalog serves.
+func total(t *testing.T, c *backendtest.Client) int {
+	t.Helper()
+	return backendtest.JSON[struct{ TotalItems int }](t, c.Get("/api/catalog/entities/by-query?limit=0")).TotalItems
+}
+
+// settle waits until the catalog serves n entities.
+func settle(t *testing.T, b *backendtest.Backend, n int) *backendtest.Client {
+	t.Helper()
+	c := b.As(t, "user:default/guest")
+	await(t, "the catalog to settle", func() bool { return total(t, c) == n })
+	return c
+}
+
+// write writes a file into the directory.
+func write(t *testing.T, dir, name, content string) string {
+	t.Helper()
+	file := filepath.Join(dir, name)
+	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// entity answers the entity with the given path below by-name.
+func entity(t *testing.T, c *backendtest.Client, path string) map[string]any {
+	t.Helper()
+	res := c.Get("/api/catalog/entities/by-name/" + path)
+	if res.StatusCode != http.StatusOK {
+		t.Fatalf("%s: status %d", path, res.StatusCode)
+	}
+	return backendtest.JSON[map[string]any](t, res)
+}
+
+func component(name, owner string) string {
+	return "---\napiVersion: backstage.io/v1alpha1\nkind: Component\nmetadata: { name: " + name +
+		" }\nspec: { type: service, lifecycle: production, owner: " + owner + " }\n"
+}
+
+func TestBadEntitiesDoNotHoldUpOthers(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	write(t, dir, "parts.yaml", component("good", "team")+
+		"---\nkind: [\n"+ // no YAML
+		"---\napiVersion: backstage.io/v1alpha1\nkind: Group\nmetadata: { name: team }\nspec: { type: team, children: [] }\n"+ // not allowed
+		"---\nkind: Component\n"+ // no entity
+		component("no owner", "x")+ // not valid
+		component("also-good", "team"))
+	file := write(t, dir, "all.yaml", "apiVersion: backstage.io/v1alpha1\nkind: Location\nmetadata: { name: all }\n"+
+		"spec: { targets: [./missing.yaml, ./parts.yaml, /etc/hostname, ../outside.yaml] }\n")
+	b := backendtest.Start(t, catalog.Plugin(), backendtest.Config(map[string]any{"catalog": map[string]any{"locations": []any{
+		map[string]any{"type": "file", "target": file}}}}))
+	c := settle(t, b, 4)
+	entity(t, c, "component/default/good")
+	entity(t, c, "component/default/also-good")
+
+	var status struct {
+		Status struct {
+			Items []struct{ Type, Level, Message string }
+		}
+	}
+	text, _ := json.Marshal(entity(t, c, "location/default/all"))
+	if err := json.Unmarshal(text, &status); err != nil {
+		t.Fatal(err)
+	}
+	var messages strings.Builder
+	for _, item := range status.Status.Items {
+		messages.WriteString(item.Message + "\n")
+	}
+	for _, want := range []string{
+		"missing.yaml does not exist",
+		"parts.yaml:7:1: malformed YAML",
+		"NotAllowedError: " + filepath.Join(dir, "parts.yaml") + ":9: entity group:default/team",
+		"InputError: " + filepath.Join(dir, "parts.yaml") + ":14: an entity needs the field apiVersion",
+		"/etc/hostname could not be read",
+		"outside.yaml could not be read",
+	} {
+		if !strings.Contains(messages.String(), want) {
+			t.Errorf("the status of the Location lacks %q:\n%s", want, messages.String())
+		}
+	}
+	if !strings.Contains(b.Log.String(), "parts.yaml:18:13: metadata.name must") {
+		t.Error("the log does not tell where the entity that is not valid stands")
+	}
+}
+
+func TestPlaceholders(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	write(t, dir, "a.txt", "text")
+	write(t, dir, "a.json", `{"a": [1, true]}`)
+	write(t, dir, "a.yaml", "b: {c: d}\n")
+	file := write(t, dir, "all.yaml", "apiVersion: backstage.io/v1alpha1\nkind: Component\nmetadata: { name: a }\n"+
+		"spec: { type: {$text: ./a.txt}, lifecycle: x, owner: x, json: {$json: a.json}, list: [{$yaml: ./a.yaml}], other: {$unknown: x} }\n"+
+		component("secret", "x")+"  # see below\n---\napiVersion: backstage.io/v1alpha1\nkind: Component\nmetadata: { name: thief }\n"+
+		"spec: { type: {$text: /etc/hostname}, lifecycle: x, owner: x }\n")
+	b := backendtest.Start(t, catalog.Plugin(), located(file))
+	c := settle(t, b, 3) // the Location, a and secret
+	got, _ := json.Marshal(entity(t, c, "component/default/a")["spec"])
+	want := `{"json":{"a":[1,true]},"lifecycle":"x","list":[{"b":{"c":"d"}}],"other":{"$unknown":"x"},"owner":"x","type":"text"}`
+	if string(got) != want {
+		t.Errorf("the spec is\n%s, want\n%s", got, want)
+	}
+}
+
+func TestWrongConfiguration(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		catalog map[string]any
+		want    string
+	}{
+		"a location that can't be read": {map[string]any{"locations": []any{map[string]any{"type": "url", "target": "https://example.com/a.yaml"}}},
+			"locations of type url are not supported yet"},
+		"a misspelt key":              {map[string]any{"location": []any{}}, "catalog.location"},
+		"a rule with two conditions":  {map[string]any{"rules": []any{map[string]any{"allow": []any{"API"}, "locations": []any{map[string]any{"type": "url", "exact": "a", "pattern": "b"}}}}}, "both exact and pattern"},
+		"an interval of no kind":      {map[string]any{"processingInterval": "soon"}, "processingInterval"},
+		"a location without a target": {map[string]any{"locations": []any{map[string]any{"type": "file"}}}, "target"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b, err := backendtest.TryStart(t, catalog.Plugin(), backendtest.Config(map[string]any{"catalog": c.catalog}))
+			told := b.Log.String()
+			if err != nil {
+				told += err.Error()
+			}
+			if !strings.Contains(told, c.want) {
+				t.Errorf("%q is not told: %v", c.want, err)
+			}
+		})
+	}
+}

@@ -1,0 +1,2 @@
+// Package index answers queries over all final entities from memory.
+package index

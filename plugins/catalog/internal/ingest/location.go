@@ -1,0 +1,43 @@
+package ingest
+
+import (
+	"crypto/sha1" //nolint:gosec // names of generated entities, not a secret
+	"encoding/hex"
+
+	"github.com/portico-dev/portico/catalogmodel"
+)
+
+// Types of locations.
+const (
+	fileType = "file"
+	urlType  = "url"
+)
+
+// LocationEntity is the entity that stands for a registered location. Its name is derived from the location.
+func LocationEntity(location catalogmodel.LocationRef) (catalogmodel.Entity, error) {
+	sum := sha1.Sum([]byte(location.String())) //nolint:gosec // the names are Backstage's
+	e, err := catalogmodel.Location.New("generated-"+hex.EncodeToString(sum[:]),
+		catalogmodel.LocationSpec{Type: location.Type, Target: location.Target})
+	if err != nil {
+		return e, err
+	}
+	e = e.WithAnnotation(catalogmodel.AnnotationManagedByLocation, location.String())
+	return e.WithAnnotation(catalogmodel.AnnotationManagedByOriginLocation, location.String()), nil
+}
+
+// locationsOf are where the entity was read, and the registered location that led there.
+func locationsOf(e catalogmodel.Entity) (own, origin catalogmodel.LocationRef, err error) {
+	for annotation, ref := range map[string]*catalogmodel.LocationRef{
+		catalogmodel.AnnotationManagedByLocation:       &own,
+		catalogmodel.AnnotationManagedByOriginLocation: &origin,
+	} {
+		text := e.Annotation(annotation)
+		if text == "" {
+			return own, origin, inputError("Entity '%s' does not have the annotation %s", e.Ref(), annotation)
+		}
+		if *ref, err = catalogmodel.ParseLocationRef(text); err != nil {
+			return own, origin, inputError("The annotation %s of entity '%s': %s", annotation, e.Ref(), err)
+		}
+	}
+	return own, origin, nil
+}

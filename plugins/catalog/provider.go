@@ -1,0 +1,194 @@
+package catalog
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/portico-dev/portico/catalogmodel"
+	"github.com/portico-dev/portico/extension"
+	"github.com/portico-dev/portico/plugins/catalog/internal/ingest"
+	"github.com/portico-dev/portico/plugins/catalog/internal/store"
+)
+
+// EntityProviders lets modules add sources of entities.
+type EntityProviders interface {
+	// AddEntityProvider adds a source. Names are unique in a catalog. It is connected when the plugin has started.
+	AddEntityProvider(EntityProvider)
+}
+
+// EntityProvidersPoint is the extension point for [EntityProviders].
+var EntityProvidersPoint = extension.NewPoint[EntityProviders]("catalog.entityProviders")
+
+// EntityProvider is a source of entities.
+type EntityProvider interface {
+	// Name tells the provider from others. It must never change: the catalog remembers by it what the provider has brought.
+	Name() string
+	// Connect hands the provider what it brings entities with. It is called once and should return soon; the context ends when it has
+	// returned. An error keeps the plugin from starting.
+	Connect(ctx context.Context, conn EntityProviderConnection) error
+}
+
+// EntityProviderConnection takes what an [EntityProvider] brings. It is safe for concurrent use.
+type EntityProviderConnection interface {
+	// ApplyMutation stores a change of what the provider brings. When it returns, the change is durable; processing follows at once,
+	// but is not waited for. A mutation that changes nothing writes nothing. An entity that somebody else has brought already is
+	// left to them, and logged.
+	ApplyMutation(ctx context.Context, m Mutation) error
+}
+
+// Mutation is a change of what a provider brings: make one with [FullMutation] or [DeltaMutation].
+type Mutation struct {
+	full    bool
+	added   []DeferredEntity
+	removed []catalogmodel.Ref
+}
+
+// DeferredEntity is an entity before it is processed.
+type DeferredEntity struct {
+	// Entity is the entity. Annotations say where it was read and which location led there; without them, that is the provider.
+	Entity catalogmodel.Entity
+	// LocationKey guards the entity: a provider or location that brings it with another key is refused. Empty: the name of the
+	// provider.
+	LocationKey string
+}
+
+// FullMutation makes the entities everything that the provider brings. What it brought before, and nobody else does, is deleted.
+func FullMutation(entities ...catalogmodel.Entity) Mutation {
+	return FullMutationOf(deferred(entities)...)
+}
+
+// FullMutationOf is [FullMutation] for entities with location keys.
+func FullMutationOf(entities ...DeferredEntity) Mutation {
+	return Mutation{full: true, added: slices.Clone(entities)}
+}
+
+// DeltaMutation adds some entities, or replaces them, and takes others away.
+func DeltaMutation(added []catalogmodel.Entity, removed []catalogmodel.Ref) Mutation {
+	return DeltaMutationOf(deferred(added), removed)
+}
+
+// DeltaMutationOf is [DeltaMutation] for entities with location keys.
+func DeltaMutationOf(added []DeferredEntity, removed []catalogmodel.Ref) Mutation {
+	return Mutation{added: slices.Clone(added), removed: slices.Clone(removed)}
+}
+
+// Full tells whether the mutation replaces everything that the provider brings.
+func (m Mutation) Full() bool { return m.full }
+
+// Added are the entities that the mutation brings.
+func (m Mutation) Added() []DeferredEntity { return slices.Clone(m.added) }
+
+// Removed are the entities that the mutation takes away.
+func (m Mutation) Removed() []catalogmodel.Ref { return slices.Clone(m.removed) }
+
+func deferred(entities []catalogmodel.Entity) []DeferredEntity {
+	all := make([]DeferredEntity, len(entities))
+	for i, e := range entities {
+		all[i] = DeferredEntity{Entity: e}
+	}
+	return all
+}
+
+// EntityProviderRecorder stands in for the catalog in tests of modules: it records the providers that they add. The zero value is
+// ready for use.
+type EntityProviderRecorder struct {
+	mu sync.Mutex
+	// Providers are the providers in the order in which they were added.
+	Providers []EntityProvider
+}
+
+// AddEntityProvider implements [EntityProviders].
+func (r *EntityProviderRecorder) AddEntityProvider(p EntityProvider) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.Providers = append(r.Providers, p)
+}
+
+// entityProviders is what modules have added.
+type entityProviders struct{ EntityProviderRecorder }
+
+func newEntityProviders() *entityProviders { return &entityProviders{} }
+
+// connect connects the providers, each of which must have a name of its own.
+func connect(ctx context.Context, providers []EntityProvider, s *store.Store, engine *ingest.Engine, log *slog.Logger) error {
+	seen := map[string]bool{}
+	for _, p := range providers {
+		name := p.Name()
+		if name == "" || len(name) > maxProviderName {
+			return fmt.Errorf("catalog: the entity provider %T has the name %q, which must have 1 to %d bytes", p, name, maxProviderName)
+		}
+		if seen[name] {
+			return fmt.Errorf("catalog: there are two entity providers with the name %q", name)
+		}
+		seen[name] = true
+		conn := &connection{name: name, store: s, engine: engine, log: log.With("provider", name)}
+		if err := p.Connect(ctx, conn); err != nil {
+			return fmt.Errorf("catalog: connecting the entity provider %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+const maxProviderName = 100
+
+// connection is the catalog as one provider sees it.
+type connection struct {
+	name   string
+	store  *store.Store
+	engine *ingest.Engine
+	log    *slog.Logger
+}
+
+func (c *connection) ApplyMutation(ctx context.Context, m Mutation) error {
+	entities := make([]store.Ingested, 0, len(m.added))
+	for _, d := range m.added {
+		e, err := c.attribute(d.Entity)
+		if err != nil {
+			return err
+		}
+		key := d.LocationKey
+		if key == "" {
+			key = "provider:" + c.name
+		}
+		entities = append(entities, store.Ingested{Entity: e, LocationKey: key})
+	}
+	var conflicts []store.Conflict
+	var err error
+	if m.full {
+		conflicts, err = c.store.Replace(ctx, c.name, entities)
+	} else {
+		removed := make([]string, len(m.removed))
+		for i, ref := range m.removed {
+			removed[i] = ref.String()
+		}
+		conflicts, err = c.store.Update(ctx, c.name, entities, removed)
+	}
+	if err != nil {
+		return err
+	}
+	for _, conflict := range conflicts {
+		c.log.WarnContext(ctx, "An entity is brought by somebody else already, or twice; the first one counts",
+			"entity", conflict.Ref, "location", conflict.Key, "first", conflict.Existing)
+	}
+	c.engine.Wake()
+	return nil
+}
+
+// attribute checks what must hold for an entity to be stored, and adds the annotations of its origin that it lacks.
+func (c *connection) attribute(e catalogmodel.Entity) (catalogmodel.Entity, error) {
+	if err := ingest.CheckEnvelope(e); err != nil {
+		return e, fmt.Errorf("catalog: an entity of provider %s: %w", c.name, err)
+	}
+	location := catalogmodel.LocationRef{Type: "provider", Target: strings.ReplaceAll(c.name, " ", "-")}.String()
+	if e.Annotation(catalogmodel.AnnotationManagedByLocation) == "" {
+		e = e.WithAnnotation(catalogmodel.AnnotationManagedByLocation, location)
+	}
+	if e.Annotation(catalogmodel.AnnotationManagedByOriginLocation) == "" {
+		e = e.WithAnnotation(catalogmodel.AnnotationManagedByOriginLocation, e.Annotation(catalogmodel.AnnotationManagedByLocation))
+	}
+	return e, nil
+}
