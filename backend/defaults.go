@@ -16,6 +16,7 @@ import (
 	"github.com/portico-dev/portico/service/auth"
 	"github.com/portico-dev/portico/service/cache"
 	"github.com/portico-dev/portico/service/database"
+	"github.com/portico-dev/portico/service/discovery"
 	"github.com/portico-dev/portico/service/health"
 	"github.com/portico-dev/portico/service/httprouter"
 	"github.com/portico-dev/portico/service/logger"
@@ -28,6 +29,7 @@ func (b *Backend) defaultServices() []service.Service {
 		logger.Services(),
 		health.Services(),
 		httprouter.Services(),
+		discovery.Services(),
 		auth.Services(),
 		database.Services(),
 		cache.Services(),
