@@ -107,6 +107,9 @@ func (s settings) access(remote verifier) ([]*access, error) {
 	}
 	for i, a := range s.Keys {
 		a.Type, a.Options = "legacy", accessOptions{Secret: a.Secret, Subject: legacySubject}
+		if _, err := secretBytes(a.Secret); err != nil {
+			return nil, fmt.Errorf("auth: configuration key %s.keys[%d].secret %w", settingsKey, i, err)
+		}
 		if err := add("keys", i, a); err != nil {
 			return nil, err
 		}
@@ -156,13 +159,21 @@ func (o accessOptions) legacy() (recognizer, error) {
 	if err := o.checkSubject(); err != nil {
 		return nil, err
 	}
-	// Both alphabets of base64, with and without padding.
-	standard := strings.NewReplacer("-", "+", "_", "/").Replace(strings.TrimRight(o.Secret, "="))
-	secret, err := base64.RawStdEncoding.DecodeString(standard)
-	if err != nil || len(secret) == 0 {
-		return nil, errors.New(`.options.secret must be base64; "openssl rand -base64 24" makes one`)
+	secret, err := secretBytes(o.Secret)
+	if err != nil {
+		return nil, fmt.Errorf(".options.secret %w", err)
 	}
 	return legacyToken{secret, o.Subject}, nil
+}
+
+// secretBytes decodes base64 in either alphabet, with or without padding.
+func secretBytes(encoded string) ([]byte, error) {
+	standard := strings.NewReplacer("-", "+", "_", "/").Replace(strings.TrimRight(encoded, "="))
+	secret, err := base64.RawStdEncoding.DecodeString(standard)
+	if err != nil || len(secret) == 0 {
+		return nil, errors.New(`must be base64; "openssl rand -base64 24" makes one`)
+	}
+	return secret, nil
 }
 
 func (o accessOptions) jwks(remote verifier) (recognizer, error) {

@@ -18,7 +18,7 @@ import (
 // File is a key pair in files, as in the configuration.
 type File struct {
 	// KeyID names the key in the headers of tokens.
-	KeyID string
+	KeyID string `config:"keyId"`
 	// Algorithm is the one of its signatures; ES256 if it is empty.
 	Algorithm string
 	// PublicKeyFile is the path of the public key, in the PEM form of SPKI.
