@@ -192,8 +192,12 @@ func (b *Backend) validate(plan *wiring.Plan) error {
 	if !ok {
 		return nil
 	}
-	own := service.ConfigSchemaSource{Feature: "backend", Schema: configSchema}
-	return v.Validate(append(service.ConfigSchemas{own}, plan.ConfigSchemas()...))
+	return v.Validate(schemasOf(plan))
+}
+
+// schemasOf are the schemas of all features and of the backend itself.
+func schemasOf(plan *wiring.Plan) service.ConfigSchemas {
+	return append(service.ConfigSchemas{{Feature: "backend", Schema: configSchema}}, plan.ConfigSchemas()...)
 }
 
 // loadConfig makes the configuration, by the service that was added for it or from files, and returns it with all other features.

@@ -16,6 +16,7 @@ import (
 	"github.com/portico-dev/portico/service/auth"
 	"github.com/portico-dev/portico/service/cache"
 	"github.com/portico-dev/portico/service/database"
+	"github.com/portico-dev/portico/service/discovery"
 	"github.com/portico-dev/portico/service/health"
 	"github.com/portico-dev/portico/service/httprouter"
 	"github.com/portico-dev/portico/service/logger"
@@ -32,6 +33,7 @@ func (b *Backend) defaultServices() []service.Service {
 		database.Services(),
 		cache.Services(),
 		scheduler.Services(),
+		discovery.Services(),
 	)
 	if !b.quiet {
 		return services

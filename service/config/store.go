@@ -72,7 +72,7 @@ type subscriber struct {
 type snapshot struct {
 	values   map[string]any
 	origins  map[string]origin
-	absent  map[string]absence
+	absent   map[string]absence
 	warnings []Problem
 	// checked is what the schemas say about it, or nil without schemas.
 	checked *checked
