@@ -162,6 +162,11 @@ func TestLoadErrors(t *testing.T) {
 			want: []string{"app-config.yaml:2:1: is not valid YAML: while scanning for the next token: found character that cannot start any token " +
 				"(lines are indented with spaces, this one has a tab)"},
 		},
+		"a reference within braces": {
+			files: map[string]string{"app-config.yaml": "a: {b: ${X}}\n"},
+			want: []string{"app-config.yaml:1:9: is not valid YAML: while parsing a flow mapping: did not find expected ',' or '}' " +
+				"(within braces and brackets, ${…} must be in quotes)"},
+		},
 		"an unquoted asterisk, which may begin a secret": {
 			files: map[string]string{"app-config.yaml": "a: 1\npassword: *s3cret\n"},
 			want:  []string{"app-config.yaml:2:11: is not valid YAML: the alias stands for nothing; a text that begins with * must be in quotes"},

@@ -75,7 +75,7 @@ func TestValidate(t *testing.T) {
 	}{
 		"a good one": {yaml: base + "  listen: {port: 7007}\n  wait: {minutes: 1}\n  cache: {store: redis, connection: 'redis://x'}\n  strict: {one: a, two: b}\n",
 			secrets: []string{"redis://x"}},
-		"other sections":  {yaml: base + "techdocs: {builder: local}\norganization: {name: x}\n"},
+		"other sections":  {yaml: base + "techdocs: {builder: local}\norganization: {name: x}\napp: {packages: all}\n"},
 		"another section": {yaml: "backend: {baseUrl: x}\napps: {}\n", want: []string{`apps (app-config.yaml:2:1): is not a known key; did you mean "app"?`}},
 		"nothing":         {yaml: "a: 1\n", want: []string{`backend (app-config.yaml): is required, but isn't there`}},
 		"a reference to nothing": {yaml: "backend:\n  baseUrl: ${URL}\n",
