@@ -24,7 +24,7 @@ import (
 const (
 	maxBytes = 8 << 20 // of a file
 	maxTotal = 64 << 20
-	maxNodes = 500_000
+	maxNodes = 200_000
 	maxDepth = 100
 )
 
@@ -52,8 +52,8 @@ type loader struct {
 	parsed   map[string]*yaml.Node
 	// nodes and bytes are how much there is so far, after references and aliases.
 	nodes, bytes int
-	// aliases are those being resolved.
-	aliases map[*yaml.Node]bool
+	// entered are the nodes with an anchor that the present node is in.
+	entered map[*yaml.Node]bool
 	// aborted is set when there is too much.
 	aborted bool
 }
@@ -122,7 +122,11 @@ func (l *loader) layers(ctx context.Context) []layer {
 			layers = append(layers, r)
 		}
 	}
-	return append(layers, l.envLayer(), l.staticLayer(l.options.Overrides, "override"))
+	layers = append(layers, l.envLayer())
+	if len(l.options.Overrides) > 0 {
+		layers = append(layers, l.staticLayer(l.options.Overrides, "override"))
+	}
+	return layers
 }
 
 func (l *loader) target(ctx context.Context, t target) (layer, bool) {
@@ -388,14 +392,16 @@ func (w *walker) value(n *yaml.Node, pointer string, depth int) (any, bool) {
 		return nil, false
 	}
 	w.out.origins[pointer] = w.at(n)
+	if n.Anchor != "" {
+		w.entered[n] = true
+		defer delete(w.entered, n)
+	}
 	switch n.Kind {
 	case yaml.AliasNode:
-		if w.aliases[n.Alias] {
+		if w.entered[n.Alias] {
 			w.problem(n, pointer, "the alias *%s stands within what it stands for", n.Value)
 			return nil, false
 		}
-		w.aliases[n.Alias] = true
-		defer delete(w.aliases, n.Alias)
 		return w.value(n.Alias, pointer, depth+1)
 	case yaml.SequenceNode:
 		array := make([]any, 0, len(n.Content))
