@@ -152,6 +152,24 @@ func TestShutdownDelay(t *testing.T) {
 	}
 }
 
+// A connection that was opened in advance does not hold up the stop.
+func TestUnusedConnection(t *testing.T) {
+	t.Parallel()
+	b := newBackend(t, nil).start()
+	b.get("/nope")
+	conn := dial(t, b, "")
+	used := dial(t, b, "GET /nope HTTP/1.1\r\nHost: x\r\n\r\n") // accepted after the other one
+	status(t, used)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+	defer cancel()
+	if err := b.server.Shutdown(ctx); err != nil {
+		t.Error(err)
+	}
+	if _, err := io.ReadAll(conn); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestStopBeforeStart(t *testing.T) {
 	t.Parallel()
 	b := newBackend(t, nil)
