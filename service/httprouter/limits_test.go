@@ -8,6 +8,9 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
+	"net/textproto"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -225,6 +228,42 @@ func TestSlowClient(t *testing.T) {
 	}
 	if n != size || !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) || time.Since(begin) < 400*time.Millisecond {
 		t.Errorf("%d bytes in %s: %v", n, time.Since(begin), err)
+	}
+}
+
+// A handler may set the connection's deadlines and send early hints, through everything that is around its answer.
+func TestResponseController(t *testing.T) {
+	t.Parallel()
+	b := newBackend(t, nil)
+	group, _ := b.plugin("todo")
+	group.GET("/", func(c echo.Context) error {
+		control := http.NewResponseController(c.Response())
+		if err := errors.Join(control.SetReadDeadline(time.Time{}), control.SetWriteDeadline(time.Time{}), control.EnableFullDuplex()); err != nil {
+			return err
+		}
+		c.Response().Header().Set("Link", "</style.css>; rel=preload")
+		c.Response().Writer.WriteHeader(http.StatusEarlyHints)
+		return c.String(http.StatusOK, "done")
+	})
+	group.GET("/late", func(c echo.Context) error {
+		_ = c.String(http.StatusOK, "begun")
+		_, _, err := c.Response().Hijack()
+		if err == nil {
+			t.Error("took over the connection of an answer that has begun")
+		}
+		return nil
+	})
+	b.start()
+	var hints []int
+	ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{Got1xxResponse: func(code int, _ textproto.MIMEHeader) error {
+		hints = append(hints, code)
+		return nil
+	}})
+	if got := b.do(b.request(http.MethodGet, "/api/todo/", nil).WithContext(ctx)); got.body != "done" || !slices.Equal(hints, []int{103}) {
+		t.Errorf("%d %s %v", got.StatusCode, got.body, hints)
+	}
+	if got := b.get("/api/todo/late", "Accept-Encoding: gzip"); got.body != "begun" {
+		t.Errorf("%d %s", got.StatusCode, got.body)
 	}
 }
 
