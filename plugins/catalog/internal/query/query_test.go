@@ -11,11 +11,11 @@ import (
 	"github.com/portico-dev/portico/service"
 )
 
-const entity = `{"apiVersion":"v1","kind":"Component","metadata":{"name":"Web","uid":"U1","etag":"x","labels":{"a.b/c":"D"},"tags":["Java","java","go"],
+var entity = `{"apiVersion":"v1","kind":"Component","metadata":{"name":"Web","uid":"U1","etag":"x","labels":{"a.b/c":"D"},"tags":["Java","java","go"],
 "n":7.50,"big":1e21,"small":0.0000001,"yes":true,"no":null,"list":[{"a":1},{"a":2}],"long":"` + long + `"},"spec":{"type":"service"},
 "relations":[{"type":"ownedBy","targetRef":"group:default/x"}],"status":{"items":[]}}`
 
-const long = "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+var long = strings.Repeat("x", 201)
 
 func terms(t *testing.T, text string) []query.Term {
 	t.Helper()
