@@ -86,6 +86,9 @@ func (t target) name(dir string) string {
 func (l *loader) targets() []target {
 	var targets []target
 	for _, t := range l.options.Targets {
+		if t == "" { // Backstage ignores those too.
+			continue
+		}
 		if u, err := url.Parse(t); err == nil && u.Host != "" && u.Scheme != "" {
 			targets = append(targets, target{url: u})
 			continue
