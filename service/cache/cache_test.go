@@ -369,7 +369,7 @@ func TestConfigurationMistakes(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			_, err := cache.NewManager(configuration(test.config), service.RootLogger{Logger: slog.New(slog.DiscardHandler)}, nil)
+			_, err := cache.NewManager(configuration(test.config), discard(), nil)
 			if err == nil {
 				t.Fatalf("no error, want one with %q", test.want)
 			}

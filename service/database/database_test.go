@@ -389,7 +389,7 @@ func TestConcurrentWrites(t *testing.T) {
 		if _, err := db.NewInsert().Model(&note{Text: "0"}).Exec(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		const writers, rounds = 50, 10
+		const writers, rounds = 50, 5
 		var group sync.WaitGroup
 		for range writers {
 			group.Go(func() {
