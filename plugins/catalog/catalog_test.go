@@ -124,7 +124,7 @@ func TestBadEntitiesDoNotHoldUpOthers(t *testing.T) {
 			t.Errorf("the status of the Location lacks %q:\n%s", want, messages.String())
 		}
 	}
-	if !strings.Contains(b.Log.String(), "parts.yaml:18:13: ") {
+	if !strings.Contains(b.Log.String(), "parts.yaml:18:19: ") {
 		t.Error("the log does not tell where the entity that is not valid stands")
 	}
 }
