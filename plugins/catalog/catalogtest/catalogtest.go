@@ -35,7 +35,7 @@ func Client(entities ...catalogmodel.Entity) (*catalogclient.Client, error) {
 	}
 	router := echo.New()
 	router.HTTPErrorHandler = answerError
-	api.New(x).Register(router.Group("/api/catalog"))
+	api.New(x, noParents).Register(router.Group("/api/catalog"))
 	return catalogclient.New(nowhere{}, &http.Client{Transport: handlerTransport{router}}), nil
 }
 
@@ -43,6 +43,9 @@ func Client(entities ...catalogmodel.Entity) (*catalogclient.Client, error) {
 func Service(entities ...catalogmodel.Entity) service.Service {
 	return service.PerPlugin[*catalogclient.Client](func() (*catalogclient.Client, error) { return Client(entities...) })
 }
+
+// noParents is where entities come from that nothing has led to.
+func noParents(context.Context, []string) (map[string][]string, error) { return nil, nil }
 
 // nowhere is the service.Discovery of a catalog that has no address.
 type nowhere struct{}
