@@ -74,7 +74,7 @@ func startCluster(t *testing.T, n int) (addresses []string) {
 		}
 		if i == 0 {
 			first = client
-		} else if err := client.Do(ctx, "CLUSTER", "MEET", "127.0.0.1", strings.Split(addresses[0], ":")[1], busOf(t, ctx, first)).Err(); err != nil {
+		} else if err := client.Do(ctx, "CLUSTER", "MEET", "127.0.0.1", strings.Split(addresses[0], ":")[1], busOf(ctx, t, first)).Err(); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -82,8 +82,8 @@ func startCluster(t *testing.T, n int) (addresses []string) {
 		client := redis.NewClient(&redis.Options{Addr: address})
 		await(t, "the nodes know each other", func() bool {
 			info, err := client.ClusterInfo(ctx).Result()
-			slots, _ := client.ClusterSlots(ctx).Result()
-			return err == nil && strings.Contains(info, "cluster_state:ok") && len(slots) == n
+			shards, _ := client.ClusterShards(ctx).Result()
+			return err == nil && strings.Contains(info, "cluster_state:ok") && len(shards) == n
 		})
 		if err := client.Close(); err != nil {
 			t.Fatal(err)
@@ -93,7 +93,7 @@ func startCluster(t *testing.T, n int) (addresses []string) {
 }
 
 // busOf is the port at which the nodes of a cluster talk with this one.
-func busOf(t *testing.T, ctx context.Context, client *redis.Client) string {
+func busOf(ctx context.Context, t *testing.T, client *redis.Client) string {
 	t.Helper()
 	nodes, err := client.ClusterNodes(ctx).Result() // "<id> 127.0.0.1:6379@16379 myself,master …"
 	if err != nil {

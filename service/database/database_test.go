@@ -147,7 +147,7 @@ func TestConfigurationMistakes(t *testing.T) {
 func TestTLSMistakes(t *testing.T) {
 	t.Parallel()
 	for ssl, want := range map[any]string{"maybe": "connection.ssl", "ca": "connection.ssl.ca"} {
-		var value any = ssl
+		value := any(ssl)
 		if ssl == "ca" {
 			value = map[string]any{"ca": "no PEM"}
 		}

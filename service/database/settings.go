@@ -205,13 +205,13 @@ func (s settings) target(pluginID string) (target, error) {
 	return t, nil
 }
 
-func (k knexSettings) pool(key string, defaultMax int) (min, max int, err error) {
-	max = orElse(k.Pool.Max, defaultMax)
-	min = orElse(k.Pool.Min, 0)
-	if max < 1 || min < 0 || min > max {
-		return 0, 0, fmt.Errorf("%s.knexConfig.pool: min (%d) and max (%d) must be 0 ≤ min ≤ max, and max at least 1", key, min, max)
+func (k knexSettings) pool(key string, defaultMost int) (least, most int, err error) {
+	most = orElse(k.Pool.Max, defaultMost)
+	least = orElse(k.Pool.Min, 0)
+	if most < 1 || least < 0 || least > most {
+		return 0, 0, fmt.Errorf("%s.knexConfig.pool: min (%d) and max (%d) must be 0 ≤ min ≤ max, and max at least 1", key, least, most)
 	}
-	return min, max, nil
+	return least, most, nil
 }
 
 func clientOf(name, key string) (string, error) {
