@@ -34,18 +34,21 @@ func (b *Backend) defaultServices() []service.Service {
 		database.Services(),
 		cache.Services(),
 		scheduler.Services(),
+		discovery.Services(),
 	)
 	if !b.quiet {
 		return services
 	}
 	for n, s := range services {
 		if s.Type() == reflect.TypeFor[service.RootLogger]() {
-			services[n] = service.Root[service.RootLogger](func() service.RootLogger {
-				return service.RootLogger{Logger: slog.New(slog.DiscardHandler)}
-			})
+			services[n] = service.Root[service.RootLogger](discardLogger)
 		}
 	}
 	return services
+}
+
+func discardLogger() service.RootLogger {
+	return service.RootLogger{Logger: slog.New(slog.DiscardHandler)}
 }
 
 //go:embed config.schema.json

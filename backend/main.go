@@ -90,7 +90,7 @@ func (c *command) run(ctx context.Context, args []string) int {
 	case "inspect":
 		err = b.inspect(ctx, c.stdout, parsed.Inspect)
 	default:
-		_ = 0
+		err = b.configCommand(ctx, c.stdout, selected.Command())
 	}
 	if err != nil {
 		return c.fail(err)

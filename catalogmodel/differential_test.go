@@ -53,6 +53,7 @@ func TestSameVerdict(t *testing.T) {
 	t.Parallel()
 	type row struct {
 		Entity    catalogmodel.Entity
+		Envelope  string
 		Message   string
 		Fields    []string
 		Relations []string
@@ -75,6 +76,9 @@ func TestSameVerdict(t *testing.T) {
 			fields = slices.Compact(fields)
 		} else {
 			valid++
+		}
+		if err := registry.ValidateEnvelope(row.Entity); (err == nil) != (row.Envelope == "") {
+			t.Errorf("line %d: %s\nenvelope %v, want %q", line, row.Entity, err, row.Envelope)
 		}
 		slices.Sort(row.Fields)
 		if !slices.Equal(fields, row.Fields) {

@@ -1,6 +1,7 @@
 package catalogmodel
 
 import (
+	"cmp"
 	"regexp"
 	"slices"
 	"strconv"
@@ -91,15 +92,8 @@ func (b *planner) plan(s *jsonschema.Schema) *plan {
 	if items, ok := s.Items.(*jsonschema.Schema); ok {
 		p.items = b.plan(items)
 	}
-	p.items = cmpOr(p.items, b.plan(s.Items2020))
+	p.items = cmp.Or(p.items, b.plan(s.Items2020))
 	return p
-}
-
-func cmpOr(a, b *plan) *plan {
-	if a != nil {
-		return a
-	}
-	return b
 }
 
 func (b *planner) list(schemas []*jsonschema.Schema) []*plan {

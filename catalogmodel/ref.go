@@ -62,7 +62,7 @@ func refWithout(part, text, hint string) error {
 	return &RefError{Ref: text, message: fmt.Sprintf("Entity reference %s had missing or empty %s%s", quoted, part, hint)}
 }
 
-// RefError reports a text that is not a reference to an entity.
+// RefError reports a text that is not a reference, to an entity or to a location.
 type RefError struct {
 	Ref     string // the text
 	message string

@@ -31,6 +31,7 @@ type Registry struct {
 	kinds      map[kindKey]*compiledKind
 	names      map[string][]string // the versions of each kind
 	any        *compiledSchema     // what holds for entities of unknown kinds
+	envelope   *compiledSchema     // what it takes to have a ref
 	formats    Formats
 	rootFields []string
 }
@@ -72,6 +73,9 @@ func NewRegistry(config Config) (*Registry, error) {
 		return nil, err
 	}
 	if r.any, err = c.compile("Entity"); err != nil {
+		return nil, err
+	}
+	if r.envelope, err = c.compile("EntityEnvelope"); err != nil {
 		return nil, err
 	}
 	var failures []error
@@ -172,7 +176,7 @@ func newSchemaCompiler(rootFields []string) (*schemaCompiler, error) {
 		}
 	}
 	for name, text := range map[string]string{
-		"Entity": entity.String(), "EntityMeta": schemaFile("entity-meta"), "common": schemaFile("common"),
+		"Entity": entity.String(), "EntityEnvelope": schemaFile("envelope"), "EntityMeta": schemaFile("entity-meta"), "common": schemaFile("common"),
 	} {
 		if err := c.AddResource(schemaBase+name, strings.NewReader(text)); err != nil {
 			return nil, err

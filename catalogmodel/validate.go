@@ -29,6 +29,15 @@ func (r *Registry) Validate(e Entity) error {
 	return newValidationError(e, violations)
 }
 
+// ValidateEnvelope checks only what it takes to give e a ref and process it further: an apiVersion, a kind, a name and, if it has
+// one, a namespace, none of them empty. It returns a [*ValidationError], or nil.
+func (r *Registry) ValidateEnvelope(e Entity) error {
+	if violations := r.envelope.check(e.root); len(violations) > 0 {
+		return newValidationError(e, violations)
+	}
+	return nil
+}
+
 // maxViolations is how many violations an error reports: enough for people, and a bound for hostile entities.
 const maxViolations = 100
 

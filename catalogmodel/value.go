@@ -302,6 +302,15 @@ func container(t Type, members []member) Value {
 	return Value{head: head(t), kids: &members}
 }
 
+// With returns v, an object or absent, with x at path, as [Entity.With] does.
+func (v Value) With(x Value, path ...string) Value {
+	v, _ = v.with(x, path)
+	return v
+}
+
+// Without returns v without the field at path.
+func (v Value) Without(path ...string) Value { return v.without(path) }
+
 // with returns v with the value at path replaced or added, copying only what lies on the way. It reports false where
 // something on the way exists but is not an object.
 func (v Value) with(x Value, path []string) (Value, bool) {

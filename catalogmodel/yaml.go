@@ -60,68 +60,103 @@ func place(file string, p Position) string {
 // One document may have 10 MiB, about a million nodes, and 512 levels; aliases may add 100,000 nodes to it.
 func ReadYAML(r io.Reader, file string) iter.Seq2[Entity, error] {
 	return func(yield func(Entity, error) bool) {
+		for v, err := range readDocuments(r, file) {
+			e := Entity{root: v, file: file}
+			switch {
+			case err != nil:
+				e = Entity{}
+			case v.Type() == Null:
+				continue
+			case v.Type() != Object:
+				e = Entity{}
+				err = &SyntaxError{File: file, Position: v.Position(),
+					Message: "a document must hold an object, not " + article(v.Type().String())}
+			}
+			if !yield(e, err) {
+				return
+			}
+		}
+	}
+}
+
+// ParseYAML reads the value of the one YAML document in data, which may be of any type, by the rules and within the bounds of
+// [ReadYAML]. File names data in error messages. Errors are of type [*SyntaxError].
+func ParseYAML(data []byte, file string) (Value, error) {
+	var found []Value
+	for v, err := range readDocuments(bytes.NewReader(data), file) {
+		if err != nil {
+			return Value{}, err
+		}
+		found = append(found, v)
+	}
+	if len(found) != 1 {
+		return Value{}, &SyntaxError{File: file, Message: fmt.Sprintf("there must be one document, not %d", len(found))}
+	}
+	return found[0], nil
+}
+
+// readDocuments yields the value of each document, or a *SyntaxError in its place. An error of r ends it.
+func readDocuments(r io.Reader, file string) iter.Seq2[Value, error] {
+	return func(yield func(Value, error) bool) {
 		documents := newDocumentReader(r)
 		for {
 			text, line, err := documents.next()
 			if err == io.EOF {
 				return
 			}
-			if err != nil {
-				var syntax *SyntaxError
-				if !errors.As(err, &syntax) {
-					yield(Entity{}, fmt.Errorf("catalogmodel: reading %s: %w", file, err))
+			var values []Value
+			if err == nil {
+				values, err = parseDocuments(text, line)
+			}
+			for _, v := range values {
+				if !yield(v, nil) {
 					return
 				}
-				syntax.File = file
-				if !yield(Entity{}, err) {
-					return
-				}
+			}
+			if err == nil {
 				continue
 			}
-			if !readDocument(text, file, line, yield) {
+			var syntax *SyntaxError
+			if !errors.As(err, &syntax) {
+				yield(Value{}, fmt.Errorf("catalogmodel: reading %s: %w", file, err))
+				return
+			}
+			syntax.File = file
+			if !yield(Value{}, err) {
 				return
 			}
 		}
 	}
 }
 
-// readDocument yields what is in text, normally one document. It reports whether to go on.
-func readDocument(text []byte, file string, line int, yield func(Entity, error) bool) bool {
+// parseDocuments returns the values in text, which begins in the given line; normally there is one. After an error of the
+// parser there is none: what it read before may be half of what its author meant.
+func parseDocuments(text []byte, line int) ([]Value, error) {
 	nodes, err := parseNodes(text)
-	if err != nil && strings.Contains(err.Error(), "Unicode character escape") {
-		nodes, err = parseNodes(joinSurrogates(text))
-	}
 	if err != nil {
-		// Whatever was read before the error is part of a document that is not what its author meant.
-		return yield(Entity{}, yamlError(err, file, line))
+		return nil, yamlError(err, text, line)
 	}
+	var values []Value
 	for _, node := range nodes {
 		c := yamlConverter{line: line - 1}
 		v, err := c.convert(node, 0)
-		if err == nil && v.Type() == Null {
-			continue
-		}
-		if err == nil && v.Type() != Object {
-			err = &SyntaxError{Position: v.Position(), Message: "a document must hold an object, not " + article(v.Type().String())}
-		}
 		if err != nil {
-			var syntax *SyntaxError
-			if errors.As(err, &syntax) {
-				syntax.File = file
-			}
-			if !yield(Entity{}, err) {
-				return false
-			}
-			continue
+			return values, err
 		}
-		if !yield(Entity{root: v, file: file}, nil) {
-			return false
-		}
+		values = append(values, v)
 	}
-	return true
+	return values, nil
 }
 
 func parseNodes(text []byte) ([]*yaml.Node, error) {
+	nodes, err := decodeNodes(text)
+	if err != nil && strings.Contains(err.Error(), "Unicode character escape") {
+		return decodeNodes(joinSurrogates(text))
+	}
+	return nodes, err
+}
+
+func decodeNodes(text []byte) ([]*yaml.Node, error) {
 	decoder := yaml.NewDecoder(bytes.NewReader(text))
 	var nodes []*yaml.Node
 	for {
@@ -155,20 +190,22 @@ func joinSurrogates(text []byte) []byte {
 }
 
 // yamlError turns the parser's "yaml: line 3: message" into a SyntaxError with the line in the stream. The parser counts from 1
-// where it could not make out a token, but from 0 where it found another one than it expected; of the first line, it says nothing.
-func yamlError(err error, file string, line int) error {
-	message := strings.TrimPrefix(err.Error(), "yaml: ")
+// where it could not make out a token, but from 0 where it found another one than it expected; of the first line, it says
+// nothing; and what ends too early, it finds behind the last line.
+func yamlError(err error, text []byte, first int) error {
+	line, message := first, strings.TrimPrefix(err.Error(), "yaml: ")
 	if rest, ok := strings.CutPrefix(message, "line "); ok {
 		if number, text, ok := strings.Cut(rest, ": "); ok {
 			if n, err := strconv.Atoi(number); err == nil {
-				line, message = line+n-1, text
-				if unexpectedToken.MatchString(text) {
-					line++
-				}
+				line, message = first+n-1, text
 			}
 		}
+		if unexpectedToken.MatchString(message) {
+			line++
+		}
 	}
-	return &SyntaxError{File: file, Position: Position{Line: line, Column: 1}, Message: "malformed YAML: " + message}
+	last := first + bytes.Count(bytes.TrimRight(text, " \r\n"), []byte("\n"))
+	return &SyntaxError{Position: Position{Line: min(line, last), Column: 1}, Message: "malformed YAML: " + message}
 }
 
 var unexpectedToken = regexp.MustCompile(`^(did not find expected (<|node content|key|'-'|',')|found (undefined tag|duplicate %|incompatible))`)
@@ -333,102 +370,4 @@ func collectionTag(n *yaml.Node, own string) error {
 		return nil
 	}
 	return fmt.Errorf("the tag %s has no place here", n.Tag)
-}
-
-// scalar resolves a scalar by the core schema of YAML 1.2 (section 10.3.2). Tags of one's own leave a string.
-func scalar(n *yaml.Node) (Value, error) {
-	if n.Style&(yaml.DoubleQuotedStyle|yaml.SingleQuotedStyle|yaml.LiteralStyle|yaml.FoldedStyle|yaml.TaggedStyle) == 0 {
-		return plainScalar(n.Value), nil
-	}
-	if n.Style&yaml.TaggedStyle == 0 || !strings.HasPrefix(n.Tag, "!!") {
-		return StringValue(n.Value), nil
-	}
-	v := plainScalar(n.Value)
-	want := String
-	switch n.Tag {
-	case "!!str":
-		return StringValue(n.Value), nil
-	case "!!null":
-		want = Null
-	case "!!bool":
-		want = Boolean
-	case "!!int", "!!float":
-		want = Number
-	default:
-		return Value{}, fmt.Errorf("the tag %s is not supported", n.Tag)
-	}
-	if v.Type() != want {
-		return Value{}, fmt.Errorf("%q is not of type %s", n.Value, n.Tag)
-	}
-	return v, nil
-}
-
-func plainScalar(s string) Value {
-	switch s {
-	case "", "~", "null", "Null", "NULL":
-		return Value{head: head(Null)}
-	case "true", "True", "TRUE":
-		return boolValue(true)
-	case "false", "False", "FALSE":
-		return boolValue(false)
-	}
-	if c := s[0]; c == '.' || c == '-' || c == '+' || c >= '0' && c <= '9' {
-		if literal, ok := coreNumber(s); ok {
-			return literal
-		}
-	}
-	return StringValue(s)
-}
-
-func number(literal string) Value { return Value{head: head(Number), text: literal} }
-
-// coreNumber reads a number of the core schema. Literals that JSON has as well are kept as written.
-func coreNumber(s string) (Value, bool) {
-	if isJSONNumber(s) {
-		return number(s), true
-	}
-	if digits, ok := strings.CutPrefix(s, "0o"); ok {
-		return radix(digits, 8)
-	}
-	if digits, ok := strings.CutPrefix(s, "0x"); ok {
-		return radix(digits, 16)
-	}
-	sign, unsigned := "", s
-	if s[0] == '-' || s[0] == '+' {
-		sign, unsigned = strings.TrimPrefix(s[:1], "+"), s[1:]
-	}
-	switch unsigned {
-	case ".inf", ".Inf", ".INF":
-		return Value{head: head(Null)}, true
-	case ".nan", ".NaN", ".NAN":
-		return Value{head: head(Null)}, len(unsigned) == len(s)
-	}
-	// What is left to mend: zeros in front, and no digit on one side of the point.
-	whole, rest := cutDigits(unsigned)
-	fraction := ""
-	if after, ok := strings.CutPrefix(rest, "."); ok {
-		fraction, rest = cutDigits(after)
-	}
-	if whole == "" && fraction == "" {
-		return Value{}, false
-	}
-	literal := strings.TrimLeft(whole, "0")
-	if literal == "" {
-		literal = "0"
-	}
-	if fraction != "" {
-		literal += "." + fraction
-	}
-	literal = sign + literal + rest
-	return number(literal), isJSONNumber(literal)
-}
-
-func radix(digits string, base int) (Value, bool) {
-	if digits == "" || digits[0] == '-' || digits[0] == '+' {
-		return Value{}, false
-	}
-	if n, err := strconv.ParseUint(digits, base, 64); err == nil {
-		return number(strconv.FormatUint(n, 10)), true
-	}
-	return Value{}, false
 }

@@ -37,7 +37,7 @@ func TestReadYAMLErrors(t *testing.T) {
 		"malformed":                 {"a: 1\nb: [1\nc: 2\n", "f:2:1: malformed YAML: did not find expected ',' or ']'"},
 		"line in a later document":  {"a: 1\n---\n\n\nb: c: d\n", "f:5:1: malformed YAML: mapping values are not allowed in this context"},
 		"in the first line":         {"a: b: c", "f:1:1: malformed YAML: mapping values are not allowed in this context"},
-		"unclosed object":           {"a:\n  b: {\n", "f:4:1: malformed YAML: did not find expected node content"},
+		"unclosed object":           {"a:\n  b: {\n", "f:2:1: malformed YAML: did not find expected node content"},
 		"bad indentation":           {"a:\n  - b\n c: d\n", "f:3:1: malformed YAML: did not find expected key"},
 		"tab":                       {"a:\n\tb: c\n", "f:2:1: malformed YAML: found character that cannot start any token"},
 		"unclosed text":             {"a: 1\nb: 'c\nd: e\n", "f:2:1: malformed YAML: found unexpected end of stream"},
@@ -66,6 +66,32 @@ func TestReadYAMLErrors(t *testing.T) {
 				t.Errorf("the next document became %s", last)
 			}
 		})
+	}
+}
+
+func TestParseYAML(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"[a, 1.0]":          `["a",1.0]`,
+		"# c\n---\na: b\n":  `{"a":"b"}`,
+		"~":                 `null`,
+		`"\ud83d\ude00\\u"`: `"😀\\u"`,
+	} {
+		if v, err := catalogmodel.ParseYAML([]byte(text), "f"); err != nil || string(v.AppendJSON(nil)) != want {
+			t.Errorf("%q is %s, %v; want %s", text, v, err, want)
+		}
+	}
+	for text, want := range map[string]string{
+		"":                          "f: there must be one document, not 0",
+		"a\n---\nb":                 "f: there must be one document, not 2",
+		"a: [":                      "f:1:1: malformed YAML",
+		"- a\n- {b: 1, b: 2}":       `f:2:10: the key "b" is there already`,
+		strings.Repeat("x", 11<<20): "f:1:1: the document is longer",
+	} {
+		malformed := new(catalogmodel.SyntaxError)
+		if _, err := catalogmodel.ParseYAML([]byte(text), "f"); !errors.As(err, &malformed) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%.20q: error %v, want %q", text, err, want)
+		}
 	}
 }
 

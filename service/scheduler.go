@@ -7,8 +7,8 @@ import (
 
 // Scheduler runs recurring work of a plugin: Backstage's core.scheduler. Safe for concurrent use.
 type Scheduler interface {
-	// Schedule adds a task. It starts with the plugin's start-up hooks, or at once when those have run. An incomplete task and one
-	// whose id the plugin has used already are errors.
+	// Schedule adds a task. It starts when the plugin has started, its start-up hooks included, or at once if it has already. An incomplete
+	// task and one whose id the plugin has used already are errors.
 	Schedule(task Task) error
 }
 

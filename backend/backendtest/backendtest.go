@@ -15,6 +15,7 @@ import (
 	"github.com/portico-dev/portico/backend"
 	"github.com/portico-dev/portico/extension"
 	"github.com/portico-dev/portico/plugin"
+	"github.com/portico-dev/portico/plugins/catalog/catalogtest"
 	"github.com/portico-dev/portico/service"
 	"github.com/portico-dev/portico/service/config"
 	"github.com/portico-dev/portico/service/logger"
@@ -54,7 +55,11 @@ func TryStart(t testing.TB, features ...backend.Feature) (*Backend, error) {
 	}
 	b := &Backend{Log: &Log{}, Clock: clockwork.NewFakeClock()}
 	all := standIns(features, values)
-	for _, s := range b.services() {
+	stands := b.services()
+	if !slices.ContainsFunc(all, func(f backend.Feature) bool { p, ok := f.(plugin.Plugin); return ok && p.ID() == "catalog" }) {
+		stands = append(stands, catalogtest.Service())
+	}
+	for _, s := range stands {
 		if !slices.ContainsFunc(all, func(f backend.Feature) bool { return replaces(f, s) }) {
 			all = append(all, s)
 		}
@@ -155,10 +160,10 @@ type extensionPoint struct {
 }
 
 // ExtensionPoint stands in for the plugin that owns the extension point, so that its modules can be tested without it: they get
-// implementation, which is often a recorder of the plugin's public package.
-func ExtensionPoint[T any](point extension.Point[T], implementation T) backend.Feature {
+// implementation, which is often a recorder of the plugin's public package. That it implements T is checked when the backend starts.
+func ExtensionPoint[T, I any](point extension.Point[T], implementation I) backend.Feature {
 	id, _, _ := strings.Cut(point.ID(), ".")
-	return extensionPoint{id: point.ID(), plugin: id, provide: plugin.Provide(point, func() T { return implementation })}
+	return extensionPoint{id: point.ID(), plugin: id, provide: plugin.Provide(point, func() I { return implementation })}
 }
 
 func (p extensionPoint) String() string { return "stand-in for extension point " + p.id }

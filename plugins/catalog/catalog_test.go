@@ -124,7 +124,7 @@ func TestBadEntitiesDoNotHoldUpOthers(t *testing.T) {
 			t.Errorf("the status of the Location lacks %q:\n%s", want, messages.String())
 		}
 	}
-	if !strings.Contains(b.Log.String(), "parts.yaml:18:13: metadata.name must") {
+	if !strings.Contains(b.Log.String(), "parts.yaml:18:19: ") {
 		t.Error("the log does not tell where the entity that is not valid stands")
 	}
 }
@@ -172,5 +172,54 @@ func TestWrongConfiguration(t *testing.T) {
 				t.Errorf("%q is not told: %v", c.want, err)
 			}
 		})
+	}
+}
+
+func TestAncestry(t *testing.T) {
+	t.Parallel()
+	b := backendtest.Start(t, catalog.Plugin(), located("testdata/fixtures/all.yaml"))
+	c := settle(t, b, 23)
+	type ancestry struct {
+		RootEntityRef string
+		Items         []struct {
+			Entity           struct{ Metadata struct{ Name string } }
+			ParentEntityRefs []string
+		}
+	}
+	got := backendtest.JSON[ancestry](t, c.Get("/api/catalog/entities/by-name/Component/default/Checkout-Web/ancestry"))
+	var names []string
+	for _, item := range got.Items {
+		names = append(names, item.Entity.Metadata.Name)
+	}
+	if got.RootEntityRef != "component:default/checkout-web" || len(names) != 3 || names[0] != "Checkout-Web" || names[1] != "acme-all" ||
+		got.Items[1].ParentEntityRefs[0] != "location:default/"+strings.ToLower(names[2]) || len(got.Items[2].ParentEntityRefs) != 0 {
+		t.Errorf("got %+v", got)
+	}
+	if res := c.Get("/api/catalog/entities/by-name/component/default/nope/ancestry"); res.StatusCode != http.StatusNotFound {
+		t.Errorf("status %d for an unknown entity", res.StatusCode)
+	}
+}
+
+func TestRequestsThatAreRefused(t *testing.T) {
+	t.Parallel()
+	b := backendtest.Start(t, catalog.Plugin())
+	c := b.As(t, "user:default/guest")
+	for _, path := range []string{
+		"/entities?limit=x", "/entities?limit=-1", "/entities?limit=0", "/entities?offset=-1", "/entities?wat=1", "/entities?order=metadata.name",
+		"/entities?fields=metadata.tags[0]", "/entities?after=eyJsaW1pdCI6LTF9", "/entities/by-query?totalItems=some", "/entities/by-query?limit=1.5",
+		"/entities/by-name/a/b/c?x=y", "/entity-facets", "/entity-facets?facet=", "/entities/by-query?filter=%zz",
+	} {
+		if res := c.Get("/api/catalog" + path); res.StatusCode != http.StatusBadRequest {
+			t.Errorf("GET %s: status %d", path, res.StatusCode)
+		}
+	}
+	for _, x := range []struct{ path, body string }{
+		{"/entities/by-refs", ""}, {"/entities/by-refs", "[]"}, {"/entities/by-refs", `{"entityRefs":"a"}`}, {"/entities/by-refs", `{"entityRefs":[],"query":1}`},
+		{"/entities/by-query", `{"cursor":""}`}, {"/entities/by-query", `{"limit":-1}`}, {"/entities/by-query", `{"orderBy":[{"field":"a"}]}`},
+		{"/entities/by-query", `{"totalItems":"some"}`}, {"/entity-facets", `{"facets":[]}`}, {"/entity-facets", `{"facets":["a"],"query":[]}`},
+	} {
+		if res := c.Post("/api/catalog"+x.path, strings.NewReader(x.body)); res.StatusCode != http.StatusBadRequest {
+			t.Errorf("POST %s %s: status %d", x.path, x.body, res.StatusCode)
+		}
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -55,7 +54,7 @@ func TestExchanges(t *testing.T) {
 	answers := map[string]map[string]string{}
 	for _, x := range exchanges {
 		t.Run(x.Name, func(t *testing.T) { // one after the other: cursors are from the answers before
-			if !served(x) {
+			if slices.Contains(missing, x.Name) {
 				t.Skip("not served yet")
 			}
 			path := fill(t, c, x.Path, answers)
@@ -85,17 +84,9 @@ func TestExchanges(t *testing.T) {
 	}
 }
 
-// served tells whether the catalog has the endpoint.
-func served(x exchange) bool {
-	path, _, _ := strings.Cut(strings.TrimPrefix(x.Path, "/api/catalog"), "?")
-	switch {
-	case x.Method == http.MethodGet && (path == "/entities" || path == "/entities/by-query" || path == "/nope"):
-		return true
-	case strings.HasPrefix(path, "/entities/by-name/"):
-		return true
-	}
-	return false
-}
+// missing are exchanges with endpoints that the catalog does not serve yet.
+var missing = []string{"location-id", "location-dry-404", "location-dry-host", "location-bad-type", "validate-ok", "validate-empty", "analyze",
+	"refresh", "refresh-bad", "bad-json", "catalog-permissions-metadata"}
 
 func generatedName(location string) string {
 	sum := sha1.Sum([]byte(location))
@@ -139,6 +130,21 @@ func fill(t *testing.T, c *backendtest.Client, path string, answers map[string]m
 	})
 }
 
+// countLocal makes the facets of the recorded catalog those of one that was read from files.
+func countLocal(v any) {
+	object, _ := v.(map[string]any)
+	facets, _ := object["facets"].(map[string]any)
+	types, _ := facets["spec.type"].([]any)
+	for _, facet := range types {
+		if facet := facet.(map[string]any); facet["value"] == "url" {
+			facet["value"] = "file"
+		}
+	}
+	slices.SortFunc(types, func(a, b any) int {
+		return strings.Compare(a.(map[string]any)["value"].(string), b.(map[string]any)["value"].(string))
+	})
+}
+
 // compare compares an answer with the recorded one, by the rules of its README.
 func compare(t *testing.T, x exchange, got any) {
 	t.Helper()
@@ -154,6 +160,7 @@ func compare(t *testing.T, x exchange, got any) {
 		return
 	}
 	want := mask("", x.Response)
+	countLocal(want)
 	got = mask("", got)
 	ordered := strings.Contains(x.Path, "order") || strings.Contains(x.Path, "cursor") || strings.Contains(x.Path, "by-refs")
 	if !ordered {

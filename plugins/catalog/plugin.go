@@ -69,7 +69,7 @@ func start(d deps) error {
 			providers = append(providers, p)
 		}
 	}
-	api.New(entities).Register(d.Router)
+	api.New(entities, s.Parents).Register(d.Router)
 	run := background{tasks: []func(context.Context){engine.Run, func(ctx context.Context) { followed.run(ctx, d.Clock) }}}
 	d.Lifecycle.Append(fx.Hook{
 		OnStart: func(ctx context.Context) error {

@@ -13,9 +13,9 @@ import (
 	"go.uber.org/fx/fxtest"
 	"go.uber.org/goleak"
 
-	"github.com/portico-dev/portico/backend/backendtest"
 	"github.com/portico-dev/portico/service"
 	"github.com/portico-dev/portico/service/cache"
+	"github.com/portico-dev/portico/service/config"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -33,8 +33,8 @@ func manager(t testing.TB, config map[string]any, log slog.Handler) *cache.Manag
 	return m
 }
 
-func configuration(config map[string]any) service.Config {
-	return backendtest.Config(map[string]any{"backend": map[string]any{"cache": config}})
+func configuration(section map[string]any) service.Config {
+	return config.Static(map[string]any{"backend": map[string]any{"cache": section}})
 }
 
 // quiet leaves out what fxtest logs.
@@ -145,3 +145,5 @@ func (p *proxy) serve(client net.Conn) {
 		io.Copy(server, client)
 	}
 }
+
+func discard() service.RootLogger { return service.RootLogger{Logger: slog.New(slog.DiscardHandler)} }

@@ -39,7 +39,7 @@ func textDuration(text string) (time.Duration, error) {
 	var d time.Duration
 	if strings.HasPrefix(strings.TrimPrefix(text, "-"), "P") {
 		iso, err := duration.Parse(text)
-		if err != nil {
+		if err != nil || !strings.ContainsAny(text, "0123456789") {
 			return 0, fmt.Errorf("must be a duration: ISO 8601 writes them like PT5M or P2DT6H")
 		}
 		total := iso.Years*float64(365*day) + iso.Months*float64(30*day) + iso.Weeks*float64(7*day) + iso.Days*float64(day) +

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -72,18 +73,16 @@ func joined(problems []Problem) error {
 
 func sorted(problems []Problem) []Problem {
 	slices.SortStableFunc(problems, func(a, b Problem) int {
-		if c := strings.Compare(a.File, b.File); c != 0 {
+		if c := cmp.Or(strings.Compare(a.File, b.File), a.Line-b.Line, a.Column-b.Column); c != 0 {
 			return c
 		}
-		if a.Line != b.Line {
-			return a.Line - b.Line
-		}
-		if a.Column != b.Column {
-			return a.Column - b.Column
-		}
-		return strings.Compare(a.Key, b.Key)
+		// What is found twice is told once, with a suggestion if there is one.
+		return cmp.Or(strings.Compare(a.Key, b.Key), strings.Compare(a.Message, b.Message), strings.Compare(b.Suggestion, a.Suggestion))
 	})
-	return slices.Compact(problems)
+	return slices.CompactFunc(problems, func(a, b Problem) bool {
+		b.Suggestion = a.Suggestion
+		return a == b
+	})
 }
 
 // origin is where a value was written.

@@ -23,7 +23,7 @@ var visibilities = []string{"frontend", "backend", "secret"}
 // Schemas of several features complement each other: what one declares below an object is known to all. A key that no schema declares
 // is an error where a schema forbids other keys (additionalProperties: false) and none allows them, or if it looks like a misspelling of
 // a declared key that isn't there. Otherwise it is a warning, since configuration files are shared with other programs; and not even
-// that at the top level, and where no schema declares any keys.
+// that at the top level, in the section app, which is the frontend's, and where no schema declares any keys.
 func (s *Store) Validate(schemas service.ConfigSchemas) error {
 	documents, err := parse(schemas)
 	if err != nil {
@@ -382,7 +382,7 @@ func (c *checker) unknown(object map[string]any, pointer string, schemas []part)
 		p := c.where(at).problem(at, "is not a known key")
 		if p.Suggestion = nearest(name, free); p.Suggestion != "" || closed {
 			c.problems = append(c.problems, p)
-		} else if pointer != "" {
+		} else if pointer != "" && segments(pointer)[0] != "app" {
 			c.checked.warnings = append(c.checked.warnings, p)
 		}
 	}

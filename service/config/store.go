@@ -46,6 +46,8 @@ type Options struct {
 // Store is a loaded configuration that may follow its sources. It implements service.Config. All methods are safe for concurrent use.
 type Store struct {
 	options Options
+	// static is set if there is nothing to reload.
+	static  bool
 	current atomic.Pointer[snapshot]
 
 	// reloading is held while another configuration takes effect, and while subscribers are told.
@@ -72,7 +74,7 @@ type subscriber struct {
 type snapshot struct {
 	values   map[string]any
 	origins  map[string]origin
-	absent  map[string]absence
+	absent   map[string]absence
 	warnings []Problem
 	// checked is what the schemas say about it, or nil without schemas.
 	checked *checked
@@ -124,14 +126,14 @@ func Static(values map[string]any) *Store {
 	if err := joined(l.problems); err != nil {
 		panic(err)
 	}
-	s := &Store{options: Options{OnReloadError: func(error) {}}}
+	s := &Store{static: true}
 	s.current.Store(snap)
 	return s
 }
 
 func newLoader(options Options) *loader {
 	l := &loader{options: options, env: map[string]string{}, read: map[string]stamp{}, parsed: map[string]*yaml.Node{},
-		aliases: map[*yaml.Node]bool{}}
+		entered: map[*yaml.Node]bool{}}
 	for _, variable := range options.Env {
 		if name, value, ok := strings.Cut(variable, "="); ok {
 			l.env[name] = value
@@ -170,7 +172,17 @@ func (l *loader) merge(layers []layer) *snapshot {
 		for pointer := range layer.origins {
 			delete(snap.absent, pointer)
 		}
-		maps.Copy(snap.origins, layer.origins)
+		root, named := snap.origins[""]
+		if len(snap.origins) == 0 {
+			snap.origins = layer.origins
+		} else {
+			maps.Copy(snap.origins, layer.origins)
+		}
+		// What is missing altogether is missing in the first file.
+		if !named {
+			root = origin{file: layer.origins[""].file}
+		}
+		snap.origins[""] = root
 		maps.Copy(snap.absent, layer.absent)
 	}
 	prune(snap.values)
@@ -248,6 +260,9 @@ func (s *Store) Reload(ctx context.Context) error {
 }
 
 func (s *Store) reload(ctx context.Context) (map[string]stamp, error) {
+	if s.static {
+		return nil, nil
+	}
 	s.reloading.Lock()
 	defer s.reloading.Unlock()
 	next, read, err := load(ctx, s.options)

@@ -19,21 +19,7 @@ func (c *checker) validate(d *document, values any) error {
 	if !needed {
 		return nil
 	}
-	raw, err := json.Marshal(schema)
-	if err != nil {
-		return err
-	}
-	if bytes.Contains(raw, []byte(`"$ref"`)) {
-		if part, ok := schema.(map[string]any); ok && !elsewhere.Match(raw) {
-			part["definitions"] = at(d.raw, "/definitions")
-		} else {
-			schema = d.raw
-		}
-		if raw, err = json.Marshal(schema); err != nil {
-			return err
-		}
-	}
-	compiled, err := compile(raw)
+	compiled, schema, err := d.compile(schema)
 	if err != nil {
 		return err
 	}
@@ -43,6 +29,27 @@ func (c *checker) validate(d *document, values any) error {
 		return nil
 	}
 	return err
+}
+
+// compile compiles a part of the schema together with what it refers to, and returns both as one.
+func (d *document) compile(part any) (*jsonschema.Schema, any, error) {
+	raw, err := json.Marshal(part)
+	if err == nil && bytes.Contains(raw, []byte(`"$ref"`)) {
+		definitions := at(d.raw, "/definitions")
+		if object, ok := part.(map[string]any); ok && definitions != nil && !elsewhere.Match(raw) {
+			object = maps.Clone(object)
+			object["definitions"] = definitions
+			part = object
+		} else {
+			part = d.raw
+		}
+		raw, err = json.Marshal(part)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	compiled, err := compile(raw)
+	return compiled, part, err
 }
 
 // elsewhere finds references to other parts of a schema than its definitions.

@@ -53,8 +53,13 @@ func yamlProblem(file string, content []byte, err error) Problem {
 		message = "the alias stands for nothing; a text that begins with * must be in quotes"
 	}
 	message = "is not valid YAML: " + message
-	if lines := bytes.SplitN(content, []byte("\n"), at.line+1); at.line > 0 && at.line <= len(lines) && bytes.ContainsRune(indentation(lines[at.line-1]), '\t') {
-		message += " (lines are indented with spaces, this one has a tab)"
+	if lines := bytes.Split(content, []byte("\n")); at.line > 0 && at.line <= len(lines) {
+		switch line := lines[at.line-1]; {
+		case bytes.ContainsRune(indentation(line), '\t'):
+			message += " (lines are indented with spaces, this one has a tab)"
+		case strings.Contains(message, "a flow ") && bytes.Contains(line, []byte("${")):
+			message += " (within braces and brackets, ${…} must be in quotes)"
+		}
 	}
 	return at.problem("", "%s", message)
 }

@@ -20,6 +20,7 @@ import (
 
 	"github.com/portico-dev/portico/backend/backendtest"
 	"github.com/portico-dev/portico/service"
+	"github.com/portico-dev/portico/service/config"
 	"github.com/portico-dev/portico/service/database"
 )
 
@@ -248,7 +249,7 @@ func replica() {
 		panic(err)
 	}
 	lifecycle := fxtest.NewLifecycle(nil)
-	m, err := database.NewManager(backendtest.Config(map[string]any{"backend": map[string]any{"database": job.Config}}),
+	m, err := database.NewManager(config.Static(map[string]any{"backend": map[string]any{"database": job.Config}}),
 		service.RootLogger{Logger: nolog}, lifecycle)
 	if err != nil {
 		panic(err)

@@ -1,7 +1,6 @@
 package httprouter
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -137,8 +136,6 @@ func (r *reader) list(key string) []string {
 	switch v := raw.(type) {
 	case string:
 		return []string{v}
-	case []string:
-		return v
 	case []any:
 		list := make([]string, len(v))
 		for i, item := range v {
@@ -155,19 +152,13 @@ func (r *reader) list(key string) []string {
 	return nil
 }
 
+// number takes the numbers that a configuration has.
 func number(v any) (float64, bool) {
 	switch n := v.(type) {
-	case int:
-		return float64(n), true
 	case int64:
-		return float64(n), true
-	case uint64:
 		return float64(n), true
 	case float64:
 		return n, true
-	case json.Number:
-		f, err := n.Float64()
-		return f, err == nil
 	}
 	return 0, false
 }

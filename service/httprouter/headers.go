@@ -105,15 +105,8 @@ func (r *reader) contentSecurityPolicy(key string) string {
 var directiveName = regexp.MustCompile(`^[a-z0-9-]+$`)
 
 func directiveValues(v any) ([]string, error) {
-	var items []any
-	switch v := v.(type) {
-	case []any:
-		items = v
-	case []string:
-		for _, s := range v {
-			items = append(items, s)
-		}
-	default:
+	items, ok := v.([]any)
+	if !ok {
 		return nil, fmt.Errorf("%v is neither a list of sources nor false", v)
 	}
 	values := make([]string, len(items))

@@ -2,6 +2,7 @@ package httprouter
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -46,7 +47,7 @@ func (s *Server) mount(id string) *mount {
 	m.log.Store(s.log.With("plugin", id))
 	m.early.Store(&map[string]echo.HandlerFunc{})
 	m.echo.IPExtractor = s.settings.clientIP
-	m.echo.HTTPErrorHandler = m.handleError
+	m.echo.HTTPErrorHandler = m.handleRouteError
 	actual, _ := s.mounts.LoadOrStore(id, m)
 	return actual.(*mount)
 }
@@ -164,6 +165,38 @@ func (m *mount) serve(c echo.Context, r *http.Request) {
 
 func (m *mount) handleError(err error, c echo.Context) {
 	m.server.handleError(err, c, m.prefix, m.log.Load())
+}
+
+// handleRouteError is the error handler of the plugin's Echo. As Express does, and echo does not, it lets a route serve its path with and
+// without a slash at the end.
+func (m *mount) handleRouteError(err error, c echo.Context) {
+	unmatched := errors.Is(err, echo.ErrNotFound) || errors.Is(err, echo.ErrMethodNotAllowed)
+	if r := c.Request(); unmatched && !c.Response().Committed && r.Context().Value(otherSlashKey{}) == nil {
+		if other, ok := m.otherSlash(r); ok {
+			m.echo.ServeHTTP(c.Response(), other)
+			return
+		}
+	}
+	m.handleError(err, c)
+}
+
+type otherSlashKey struct{}
+
+// otherSlash is the request with its path without the slash at the end, or with one if the path is the plugin's root.
+func (m *mount) otherSlash(r *http.Request) (*http.Request, bool) {
+	path := r.URL.Path + "/"
+	if r.URL.Path != m.prefix {
+		var found bool
+		if path, found = strings.CutSuffix(r.URL.Path, "/"); !found {
+			return nil, false
+		}
+	}
+	other := r.WithContext(context.WithValue(r.Context(), otherSlashKey{}, true))
+	other.URL = new(url.URL)
+	*other.URL = *r.URL
+	other.URL.Path = path
+	other.URL.RawPath = strings.TrimSuffix(r.URL.RawPath, "/")
+	return other, true
 }
 
 func (m *mount) handle(c echo.Context, r *http.Request) (err error) {

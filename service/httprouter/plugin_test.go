@@ -225,6 +225,37 @@ func TestIndex(t *testing.T) {
 	}
 }
 
+// Routes match with and without a slash at the end, as in Express.
+func TestSlashAtTheEnd(t *testing.T) {
+	t.Parallel()
+	b := newBackend(t, nil)
+	for id, path := range map[string]string{"slash": "/", "bare": ""} {
+		group, _ := b.plugin(id)
+		group.GET(path, func(c echo.Context) error { return c.String(http.StatusOK, "root") })
+	}
+	group, _ := b.plugin("todo")
+	group.Use(func(next echo.HandlerFunc) echo.HandlerFunc { return next })
+	group.GET("/items", func(c echo.Context) error { return c.String(http.StatusOK, "items") })
+	group.GET("/items/:id", func(c echo.Context) error { return c.String(http.StatusOK, "item "+c.Param("id")) })
+	group.GET("/missing", func(echo.Context) error { return service.NotFoundError.Errorf("gone") })
+	group.GET("/files/*", func(c echo.Context) error { return c.String(http.StatusOK, "file "+c.Param("*")) })
+	b.start()
+	for path, want := range map[string]string{
+		"/api/slash": "root", "/api/slash/": "root",
+		"/api/bare": "root", "/api/bare/": "root",
+		"/api/todo/items": "items", "/api/todo/items?a=b": "items", "/api/todo/items/a%2Fb/": "item a%2Fb/",
+		"/api/todo/files/a/": "file a/", "/api/todo/nope/": "", "/api/todo": "", "/api/todo/": "",
+		"/api/todo/items/": "items",
+	} {
+		if got := b.get(path); got.body != want || (got.StatusCode == http.StatusOK) != (want != "") {
+			t.Errorf("%s: %d %q, want %q", path, got.StatusCode, got.body, want)
+		}
+	}
+	if got := b.do(b.request(http.MethodPost, "/api/todo/items/", nil)); got.StatusCode != http.StatusNotFound || got.body != "" {
+		t.Errorf("another method: %d %q", got.StatusCode, got.body)
+	}
+}
+
 func TestListRoutes(t *testing.T) {
 	t.Parallel()
 	b := newBackend(t, nil)

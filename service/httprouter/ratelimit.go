@@ -64,7 +64,7 @@ func (r *reader) rateLimits(key string) (global *limitRule, plugins map[string]*
 func (r *reader) limitRule(key string) *limitRule {
 	rule := &limitRule{window: time.Minute, limit: 5, allow: map[netip.Addr]bool{}}
 	allow := []string{"127.0.0.1", "::1"}
-	if object := map[string]any(nil); r.isObject(key, &object) {
+	if r.isObject(key) {
 		rule.window = r.duration(key+".window", rule.window)
 		rule.limit = r.count(key+".incomingRequestLimit", rule.limit)
 		rule.skipSuccessful = r.flag(key + ".skipSuccessfulRequests")
@@ -87,13 +87,10 @@ func (r *reader) limitRule(key string) *limitRule {
 	return rule
 }
 
-func (r *reader) isObject(key string, object *map[string]any) bool {
+func (r *reader) isObject(key string) bool {
 	var raw any
-	if !r.decode(key, &raw) {
-		return false
-	}
-	var ok bool
-	*object, ok = raw.(map[string]any)
+	r.decode(key, &raw)
+	_, ok := raw.(map[string]any)
 	return ok
 }
 

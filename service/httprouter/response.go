@@ -55,10 +55,12 @@ func (r *response) WriteHeader(status int) {
 		h["Content-Type"] = jsonType // as Express names it
 	}
 	if r.compressible(h) {
-		if n, err := strconv.Atoi(h.Get("Content-Length")); err != nil {
+		length := h.Get("Content-Length")
+		if length == "" {
 			r.held = r.server.buffers.Get().(*[]byte) // decided when there are enough bytes
 			return
-		} else if n >= compressFrom {
+		}
+		if n, err := strconv.Atoi(length); err == nil && n >= compressFrom {
 			r.compress()
 			return
 		}

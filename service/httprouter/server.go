@@ -71,13 +71,14 @@ type Server struct {
 	cut      context.CancelCauseFunc // ends the contexts of all requests
 	inflight atomic.Int64
 	streams  streams
+	fresh    fresh
 
 	mu       sync.Mutex
 	listener net.Listener
 	served   chan struct{} // closed when the server accepts no more
 	stopping sync.Once
 	stopErr  error
-	cleanup  []func()
+	endTLS   func() // ends following the certificate, or nil
 }
 
 type serverDeps struct {
@@ -131,6 +132,7 @@ func newServer(d serverDeps) (*Server, error) {
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug), // mostly failed handshakes of scanners
 		BaseContext:       func(net.Listener) context.Context { return base },
 	}
+	s.http.ConnState = s.fresh.watch
 	if settings.timeouts.maxRequests > 0 {
 		s.http.ConnContext = func(ctx context.Context, _ net.Conn) context.Context {
 			return context.WithValue(ctx, requestCountKey{}, new(atomic.Int64))
@@ -166,18 +168,17 @@ func (s *Server) start(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.settings.tls {
-		tlsConfig, cancel, err := newTLS(s.config, s.settings, s.log)
+		tlsConfig, end, err := newTLS(s.config, s.settings, s.log)
 		if err != nil {
 			return err
 		}
-		s.http.TLSConfig = tlsConfig
-		s.cleanup = append(s.cleanup, cancel)
+		s.http.TLSConfig, s.endTLS = tlsConfig, end
 	}
 	var listen net.ListenConfig
 	listener, err := listen.Listen(ctx, "tcp", s.settings.listen.String())
 	if err != nil {
-		for _, f := range s.cleanup {
-			f()
+		if s.endTLS != nil {
+			s.endTLS()
 		}
 		return listenError(s.settings.listen, err)
 	}
@@ -189,7 +190,7 @@ func (s *Server) start(ctx context.Context) error {
 		if s.settings.tls {
 			serve = func(l net.Listener) error { return s.http.ServeTLS(l, "", "") }
 		}
-		if err := serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		if err := serve(listener); !errors.Is(err, net.ErrClosed) {
 			s.log.Error("The HTTP server has failed, no more requests are accepted", "error", err)
 		}
 	}()
@@ -223,16 +224,21 @@ func (s *Server) Shutdown(ctx context.Context) error {
 
 func (s *Server) shutdown(ctx context.Context) error {
 	s.mu.Lock()
-	served, cleanup := s.served, s.cleanup
+	listener, served, endTLS := s.listener, s.served, s.endTLS
 	s.mu.Unlock()
 	defer func() {
-		for _, f := range cleanup {
-			f()
+		if endTLS != nil {
+			endTLS()
 		}
 		if s.redis != nil {
 			_ = s.redis.Close() // counts are of no use any more
 		}
 	}()
+	if listener != nil {
+		_ = listener.Close() // it is closed either way
+		<-served
+		s.fresh.close() // no others can come
+	}
 	err := s.http.Shutdown(ctx)
 	if err == nil {
 		err = s.settle(ctx)
@@ -240,18 +246,15 @@ func (s *Server) shutdown(ctx context.Context) error {
 	if err != nil {
 		n := s.inflight.Load()
 		s.cut(errStopped)
-		_ = s.http.Close() // Shutdown has closed the listener
+		_ = s.http.Close() // it has no listener that could fail to close
 		s.streams.close()
 		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), cutGrace)
 		defer cancel()
 		if left := s.settle(grace); left != nil {
-			err = fmt.Errorf("httprouter: %d of %d cut requests are still running: %w", s.inflight.Load(), n, err)
+			err = fmt.Errorf("httprouter: connections were busy until the end of the stop, %d of %d cut requests still run: %w", s.inflight.Load(), n, err)
 		} else {
-			err = fmt.Errorf("httprouter: %d requests were cut: %w", n, err)
+			err = fmt.Errorf("httprouter: connections were busy until the end of the stop, %d requests were cut: %w", n, err)
 		}
-	}
-	if served != nil {
-		<-served
 	}
 	return err
 }

@@ -89,7 +89,7 @@ func TestCut(t *testing.T) {
 			return err
 		}
 		defer conn.CloseNow()
-		_, _, err = conn.Read(context.WithoutCancel(c.Request().Context())) // ends only with the connection
+		_, _, _ = conn.Read(context.WithoutCancel(c.Request().Context())) // ends only with the connection
 		return nil
 	})
 	b.start()
@@ -149,6 +149,24 @@ func TestShutdownDelay(t *testing.T) {
 	})
 	if b := newBackend(t, nil); len(b.lifecycle.beforeShutdown) != 0 {
 		t.Error("a hook without a delay")
+	}
+}
+
+// A connection that was opened in advance does not hold up the stop.
+func TestUnusedConnection(t *testing.T) {
+	t.Parallel()
+	b := newBackend(t, nil).start()
+	b.get("/nope")
+	conn := dial(t, b, "")
+	used := dial(t, b, "GET /nope HTTP/1.1\r\nHost: x\r\n\r\n") // accepted after the other one
+	status(t, used)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+	defer cancel()
+	if err := b.server.Shutdown(ctx); err != nil {
+		t.Error(err)
+	}
+	if _, err := io.ReadAll(conn); err != nil {
+		t.Error(err)
 	}
 }
 

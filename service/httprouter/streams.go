@@ -2,6 +2,7 @@ package httprouter
 
 import (
 	"net"
+	"net/http"
 	"sync"
 )
 
@@ -43,4 +44,24 @@ func (s *streams) close() {
 	for st := range open {
 		_ = st.Conn.Close() // the handler sees it too
 	}
+}
+
+// fresh are the connections on which no request has begun. Browsers open them in advance, and net/http waits for them for seconds before
+// it stops.
+type fresh struct{ conns sync.Map }
+
+// watch is an http.Server.ConnState.
+func (f *fresh) watch(conn net.Conn, state http.ConnState) {
+	if state == http.StateNew {
+		f.conns.Store(conn, nil)
+	} else {
+		f.conns.Delete(conn)
+	}
+}
+
+func (f *fresh) close() {
+	f.conns.Range(func(conn, _ any) bool {
+		_ = conn.(net.Conn).Close() // nobody has asked for anything yet
+		return true
+	})
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/jonboulle/clockwork"
 	"go.uber.org/fx"
 
+	"github.com/portico-dev/portico/plugin"
 	"github.com/portico-dev/portico/service"
 )
 
@@ -24,22 +25,26 @@ func Services() []service.Service {
 
 // Scheduler runs the tasks of one plugin, each in a goroutine of its own. It implements service.Scheduler.
 type Scheduler struct {
-	log   *slog.Logger
-	clock clockwork.Clock
+	log     *slog.Logger
+	clock   clockwork.Clock
+	started func(context.Context) bool // waits until the plugin has started, or has failed to
 
 	mu      sync.Mutex
 	ids     map[string]bool
 	waiting []service.Task // added before the start
 	ctx     context.Context
 	cancel  context.CancelFunc
-	started bool
+	running bool
 	stopped bool
-	running sync.WaitGroup
+	tasks   sync.WaitGroup
 }
 
-// New returns a scheduler whose tasks begin with the start-up hooks of lifecycle, and have ended when its shutdown hooks have run.
-func New(log *slog.Logger, clock clockwork.Clock, lifecycle fx.Lifecycle) *Scheduler {
-	s := &Scheduler{log: log, clock: clock, ids: map[string]bool{}}
+// New returns a scheduler whose tasks begin when the plugin has started, and have ended when the shutdown hooks of lifecycle have run.
+func New(log *slog.Logger, clock clockwork.Clock, instance service.Instance, meta plugin.Metadata, lifecycle fx.Lifecycle) *Scheduler {
+	s := &Scheduler{log: log, clock: clock, started: func(ctx context.Context) bool {
+		state, err := instance.Await(ctx, meta.ID)
+		return err == nil && state == service.StateRunning
+	}, ids: map[string]bool{}}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	lifecycle.Append(fx.Hook{OnStart: s.start, OnStop: s.stop})
 	return s
@@ -66,7 +71,7 @@ func (s *Scheduler) Schedule(task service.Task) error {
 		return fmt.Errorf("scheduler: task %s comes too late, the plugin is stopping", task.ID)
 	}
 	s.ids[task.ID] = true
-	if s.started {
+	if s.running {
 		s.run(task)
 	} else {
 		s.waiting = append(s.waiting, task)
@@ -77,7 +82,7 @@ func (s *Scheduler) Schedule(task service.Task) error {
 func (s *Scheduler) start(context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.started = true
+	s.running = true
 	for _, task := range s.waiting {
 		s.run(task)
 	}
@@ -92,7 +97,7 @@ func (s *Scheduler) stop(ctx context.Context) error {
 	s.cancel()
 	done := make(chan struct{})
 	go func() {
-		s.running.Wait()
+		s.tasks.Wait()
 		close(done)
 	}()
 	select {
@@ -105,7 +110,10 @@ func (s *Scheduler) stop(ctx context.Context) error {
 
 // run begins the task. The next run is due Every after the last one began, at once if that took longer.
 func (s *Scheduler) run(task service.Task) {
-	s.running.Go(func() {
+	s.tasks.Go(func() {
+		if !s.started(s.ctx) {
+			return
+		}
 		timer := s.clock.NewTimer(task.InitialDelay)
 		defer timer.Stop()
 		for {

@@ -16,16 +16,24 @@ import (
 	"go.uber.org/fx/fxtest"
 	"go.uber.org/goleak"
 
+	"github.com/portico-dev/portico/plugin"
 	"github.com/portico-dev/portico/service"
 	"github.com/portico-dev/portico/service/scheduler"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+// running is an instance all of whose plugins have started.
+type running struct{ service.Instance }
+
+func (running) Await(context.Context, string) (service.State, error) {
+	return service.StateRunning, nil
+}
+
 func start(t *testing.T, log *slog.Logger) (*scheduler.Scheduler, *fxtest.Lifecycle) {
 	t.Helper()
 	lifecycle := fxtest.NewLifecycle(t)
-	return scheduler.New(log, clockwork.NewRealClock(), lifecycle), lifecycle
+	return scheduler.New(log, clockwork.NewRealClock(), running{}, plugin.Metadata{ID: "todo"}, lifecycle), lifecycle
 }
 
 func TestTasksRunFromStartToStop(t *testing.T) {
@@ -90,7 +98,7 @@ func TestFailuresAreLoggedAndTheTaskGoesOn(t *testing.T) {
 
 func TestIncompleteTasksAreRefused(t *testing.T) {
 	t.Parallel()
-	s := scheduler.New(slog.New(slog.DiscardHandler), clockwork.NewRealClock(), fx.Lifecycle(fxtest.NewLifecycle(t)))
+	s := scheduler.New(slog.New(slog.DiscardHandler), clockwork.NewRealClock(), running{}, plugin.Metadata{ID: "todo"}, fx.Lifecycle(fxtest.NewLifecycle(t)))
 	run := func(context.Context) error { return nil }
 	if err := s.Schedule(service.Task{ID: "taken", Every: time.Second, Run: run}); err != nil {
 		t.Fatal(err)

@@ -24,11 +24,8 @@ type asker struct {
 
 // check looks for missing dependencies, cycles and modules that wait for each other.
 func (p *Plan) check() {
-	for i := 0; i < len(p.services); i++ { // grows while defaults of types are found
-		s := p.services[i]
-		for _, f := range s.functions {
-			p.checkParams(asker{name: s.String(), scope: s.scope}, f)
-		}
+	for _, s := range slices.Clone(p.services) {
+		p.checkService(s)
 	}
 	for _, pl := range p.Plugins {
 		for _, point := range sortedPoints(pl) {
@@ -46,6 +43,12 @@ func (p *Plan) check() {
 	p.checkCycles()
 	for _, pl := range p.Plugins {
 		p.orderModules(pl)
+	}
+}
+
+func (p *Plan) checkService(s *provider) {
+	for _, f := range s.functions {
+		p.checkParams(asker{name: s.String(), scope: s.scope}, f)
 	}
 }
 
@@ -95,6 +98,9 @@ func (p *Plan) addDefault(typ reflect.Type) bool {
 		return false
 	}
 	p.addService(s, true)
+	if added := p.provider(nil, typ); added != nil {
+		p.checkService(added)
+	}
 	return true
 }
 

@@ -39,6 +39,12 @@ func (*client) DefaultService() service.Service {
 	return service.PerPlugin[*client](func(m plugin.Metadata) *client { return &client{of: m.ID} })
 }
 
+type needy struct{}
+
+func (*needy) DefaultService() service.Service {
+	return service.PerPlugin[*needy](func(Clock) *needy { return &needy{} })
+}
+
 var (
 	sourcesPoint = extension.NewPoint[Sources]("todo.sources")
 	sinksPoint   = extension.NewPoint[Sinks]("todo.sinks")
@@ -177,6 +183,10 @@ func TestMistakes(t *testing.T) {
 		"no init function": {
 			wiring.Features{Plugins: []plugin.Plugin{todo(plugin.Init(nil))}},
 			[]string{"is nil, not a function"},
+		},
+		"a missing service of a type that brings its own": {
+			wiring.Features{Plugins: []plugin.Plugin{todo(plugin.Init(func(*needy) {}))}},
+			[]string{"service *wiring_test.needy asks for wiring_test.Clock", "no service has that type"},
 		},
 		"a named dependency": {
 			wiring.Features{Plugins: []plugin.Plugin{todo(plugin.Init(func(struct {

@@ -438,6 +438,11 @@ async function entities() {
     }
     const plain = JSON.parse(JSON.stringify(entity));
     const row = { entity: plain };
+    try {
+      checkEnvelope(plain);
+    } catch (e) {
+      row.envelope = e.message;
+    }
     const message = await verdict(plain);
     const fields = await allFields(plain);
     if ((message === undefined) !== (fields.length === 0)) {

@@ -2,8 +2,10 @@ package api
 
 import (
 	"encoding/json"
+	"maps"
 	"net/url"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -14,12 +16,17 @@ import (
 // params are the query parameters of a request.
 type params url.Values
 
-func parameters(u *url.URL) (params, error) {
+// parameters reads the query parameters of a request, which must be known ones.
+func parameters(u *url.URL, known ...string) (params, error) {
 	values, err := url.ParseQuery(u.RawQuery)
 	if err != nil {
 		return nil, service.InputError.Errorf("The query of the URL can't be read: %s", err)
 	}
-	for name, all := range values {
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		if !slices.Contains(known, name) {
+			return nil, service.InputError.Errorf("Unknown query parameter '%s'", name)
+		}
+		all := values[name]
 		for _, v := range all {
 			if v == "" && name != "fullTextFilterTerm" {
 				return nil, service.InputError.Errorf("Empty value found for query parameter '%s'", name)

@@ -1,11 +1,13 @@
 package index
 
 import (
-	"cmp"
 	"fmt"
-	"slices"
+	"math"
 	"strings"
 	"sync"
+	"sync/atomic"
+
+	"github.com/RoaringBitmap/roaring/v2"
 
 	"github.com/portico-dev/portico/catalogmodel"
 	"github.com/portico-dev/portico/plugins/catalog/internal/query"
@@ -21,47 +23,69 @@ type Entry struct {
 
 // Index holds entities. It is safe for concurrent use; the JSON that it answers must not be changed.
 type Index struct {
-	mu    sync.RWMutex
-	byRef map[string]*doc
-	byUID map[string]*doc
+	mu     sync.RWMutex
+	docs   []doc    // by ordinal
+	free   []uint32 // ordinals of entities that went
+	all    *roaring.Bitmap
+	byRef  map[string]uint32
+	byUID  map[string]uint32
+	keys   map[string]uint32 // numbers of all keys that an entity has had
+	fields map[uint32]*field // by number of the key
+	orders map[string]*order // by key
+	clock  atomic.Int64      // counts queries
 }
 
+// The most fields and orders that are kept. What has not been used for the longest time goes first.
+const (
+	maxFields = 1000
+	maxOrders = 50
+)
+
+// doc is an entity.
 type doc struct {
-	Entry
-	terms []query.Term
+	ref, uid string
+	json     []byte
+	packed
 }
 
 // New returns an empty index.
-func New() *Index { return &Index{byRef: map[string]*doc{}, byUID: map[string]*doc{}} }
+func New() *Index {
+	return &Index{
+		all: roaring.New(), byRef: map[string]uint32{}, byUID: map[string]uint32{},
+		keys: map[string]uint32{}, fields: map[uint32]*field{}, orders: map[string]*order{},
+	}
+}
 
 // Apply brings the index up to date. An entity that can't be searched is left as it was, and named in the error.
 func (x *Index) Apply(entries []Entry) error {
-	docs := make([]*doc, 0, len(entries))
+	terms := make([][]query.Term, len(entries))
 	var failures []string
-	for _, entry := range entries {
-		d := &doc{Entry: entry}
-		if entry.JSON != nil {
-			e, err := catalogmodel.ParseJSON(entry.JSON)
-			if err == nil {
-				d.terms, err = query.Terms(e)
-			}
-			if err != nil {
-				failures = append(failures, entry.Ref+": "+err.Error())
-				continue
-			}
+	for i, entry := range entries {
+		if entry.JSON == nil {
+			continue
 		}
-		docs = append(docs, d)
+		e, err := catalogmodel.ParseJSON(entry.JSON)
+		if err == nil {
+			terms[i], err = query.Terms(e)
+		}
+		if err != nil {
+			failures = append(failures, entry.Ref+": "+err.Error())
+			terms[i] = nil
+		}
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	for _, d := range docs {
-		if old := x.byRef[d.Ref]; old != nil {
-			delete(x.byRef, old.Ref)
-			delete(x.byUID, old.UID)
+	changed := roaring.New()
+	for i, entry := range entries {
+		switch {
+		case entry.JSON == nil:
+			x.remove(entry.Ref, changed)
+		case terms[i] != nil:
+			x.put(entry, terms[i], changed)
 		}
-		if d.JSON != nil {
-			x.byRef[d.Ref], x.byUID[d.UID] = d, d
-		}
+	}
+	for _, o := range x.orders {
+		o.update(x, changed)
 	}
 	if len(failures) > 0 {
 		return fmt.Errorf("entities that can't be searched: %s", strings.Join(failures, "; "))
@@ -69,14 +93,66 @@ func (x *Index) Apply(entries []Entry) error {
 	return nil
 }
 
+func (x *Index) put(entry Entry, terms []query.Term, changed *roaring.Bitmap) {
+	x.remove(entry.Ref, changed)
+	ordinal := uint32(len(x.docs))
+	if n := len(x.free); n > 0 {
+		ordinal, x.free = x.free[n-1], x.free[:n-1]
+	} else {
+		x.docs = append(x.docs, doc{})
+	}
+	d := &x.docs[ordinal]
+	*d = doc{ref: entry.Ref, uid: entry.UID, json: entry.JSON, packed: pack(terms, x.number)}
+	x.byRef[d.ref], x.byUID[d.uid] = ordinal, ordinal
+	x.all.Add(ordinal)
+	changed.Add(ordinal)
+	for i := range d.entries {
+		if f := x.fields[d.entries[i].key]; f != nil {
+			f.add(ordinal, d.term(i))
+		}
+	}
+}
+
+func (x *Index) remove(ref string, changed *roaring.Bitmap) {
+	ordinal, ok := x.byRef[ref]
+	if !ok {
+		return
+	}
+	d := &x.docs[ordinal]
+	for i := range d.entries {
+		if f := x.fields[d.entries[i].key]; f != nil {
+			f.remove(ordinal, d.term(i))
+		}
+	}
+	delete(x.byRef, d.ref)
+	delete(x.byUID, d.uid)
+	x.all.Remove(ordinal)
+	changed.Add(ordinal)
+	*d = doc{}
+	x.free = append(x.free, ordinal)
+}
+
+// number is the number of a key.
+func (x *Index) number(key string) uint32 {
+	n, ok := x.keys[key]
+	if !ok {
+		n = uint32(len(x.keys))
+		x.keys[strings.Clone(key)] = n
+	}
+	return n
+}
+
 // ByRef answers the JSON of the entities with these refs, nil for those that there are none of or for which the predicate does not hold.
 func (x *Index) ByRef(refs []string, where query.Predicate) [][]byte {
-	x.mu.RLock()
-	defer x.mu.RUnlock()
+	defer x.read(where, nil)()
 	found := make([][]byte, len(refs))
+	var set *roaring.Bitmap
+	if where != nil {
+		set = x.eval(where)
+	}
 	for i, ref := range refs {
-		if d := x.byRef[ref]; d != nil && query.Match(where, d.terms) {
-			found[i] = d.JSON
+		if ordinal, ok := x.byRef[ref]; ok && (set == nil || set.Contains(ordinal)) {
+			found[i] = x.docs[ordinal].json
 		}
 	}
 	return found
@@ -86,216 +162,115 @@ func (x *Index) ByRef(refs []string, where query.Predicate) [][]byte {
 func (x *Index) ByUID(uid string) []byte {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
-	if d := x.byUID[uid]; d != nil {
-		return d.JSON
+	if ordinal, ok := x.byUID[uid]; ok {
+		return x.docs[ordinal].json
 	}
 	return nil
 }
 
-// Query asks for entities.
-type Query struct {
-	// Where is the condition, or nil.
-	Where query.Predicate
-	// Text is a text to be found, or nil.
-	Text *query.Text
-	// Order is the order, or nil for that of uids. Entities without the field are left out.
-	Order *query.Order
-	// After is the position next to which the page begins: the value of the order field, if there is an order, and the uid. Nil is the
-	// beginning.
-	After []string
-	// Backward asks for the page that ends before the position.
-	Backward bool
-	// Skip is the number of entities to pass over, and Limit the most to answer. A negative limit is none.
-	Skip, Limit int
+// read locks the index for reading, with the fields that the predicate needs, those for the keys, and the orders. It returns what unlocks it.
+func (x *Index) read(where query.Predicate, keys []string, orders ...string) (unlock func()) {
+	keys = appendKeys(keys, where)
+	for {
+		x.mu.RLock()
+		if x.prepared(keys, orders) {
+			return x.mu.RUnlock
+		}
+		x.mu.RUnlock()
+		x.prepare(keys, orders)
+	}
 }
 
-// Page is a part of what a query answers.
-type Page struct {
-	// Entities are the JSON of the entities.
-	Entities [][]byte
-	// First and Last are the positions of the first and the last of them.
-	First, Last []string
-	// More tells that there are more behind the last one.
-	More bool
-	// Total is the number of entities on all pages.
-	Total int
+// prepared tells whether everything is there, but for keys that no entity has.
+func (x *Index) prepared(keys, orders []string) bool {
+	now := x.clock.Add(1)
+	for _, key := range keys {
+		n, known := x.keys[key]
+		f := x.fields[n]
+		if known && f == nil {
+			return false
+		} else if known {
+			f.used.Store(now)
+		}
+	}
+	for _, key := range orders {
+		_, known := x.keys[key]
+		o := x.orders[key]
+		if o == nil && (known || isPseudo(key)) {
+			return false
+		} else if o != nil {
+			o.used.Store(now)
+		}
+	}
+	return true
 }
 
-// hit is an entity with the value that it is ordered by.
-type hit struct {
-	doc   *doc
-	value string
-}
-
-// Find answers a page.
-func (x *Index) Find(q Query) Page {
-	x.mu.RLock()
-	defer x.mu.RUnlock()
-	var hits []hit
-	for _, d := range x.byRef {
-		if !query.Match(q.Where, d.terms) || !contains(q.Text, q.Order, d.terms) {
-			continue
-		}
-		h := hit{doc: d}
-		if q.Order != nil {
-			var ok bool
-			if h.value, ok = value(d.terms, q.Order.Field); !ok {
-				continue
-			}
-		}
-		hits = append(hits, h)
-	}
-	compare := func(a, b hit) int {
-		c := cmp.Or(strings.Compare(a.value, b.value), strings.Compare(a.doc.UID, b.doc.UID))
-		if q.Order != nil && q.Order.Descending() {
-			return -c
-		}
-		return c
-	}
-	slices.SortFunc(hits, compare)
-	page := Page{Total: len(hits)}
-	if q.After != nil {
-		at := hit{doc: &doc{Entry: Entry{UID: q.After[len(q.After)-1]}}}
-		if q.Order != nil {
-			at.value = q.After[0]
-		}
-		i, found := slices.BinarySearchFunc(hits, at, compare)
-		if q.Backward {
-			hits = hits[max(0, i-max(q.Limit, 0)):i]
-			page.More = true
-		} else {
-			if found {
-				i++
-			}
-			hits = hits[i:]
+func (x *Index) prepare(keys, orders []string) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	made := map[uint32]*field{}
+	for _, key := range keys {
+		if n, known := x.keys[key]; known && x.fields[n] == nil {
+			made[n] = newField()
 		}
 	}
-	hits = hits[min(q.Skip, len(hits)):]
-	if q.Limit >= 0 && len(hits) > q.Limit {
-		hits, page.More = hits[:q.Limit], true
-	}
-	page.More = page.More && q.Limit != 0
-	for _, h := range hits {
-		page.Entities = append(page.Entities, h.doc.JSON)
-	}
-	if len(hits) > 0 {
-		page.First, page.Last = position(q.Order, hits[0]), position(q.Order, hits[len(hits)-1])
-	}
-	return page
-}
-
-func position(order *query.Order, h hit) []string {
-	if order == nil {
-		return []string{h.doc.UID}
-	}
-	return []string{h.value, h.doc.UID}
-}
-
-// contains tells whether one of the fields contains the text.
-func contains(text *query.Text, order *query.Order, terms []query.Term) bool {
-	if text == nil {
-		return true
-	}
-	if strings.TrimSpace(text.Term) == "" {
-		return true
-	}
-	needle := query.NewNeedle(text.Term)
-	fields := text.Fields
-	if len(fields) == 0 {
-		fields = []string{"metadata.uid"}
-		if order != nil {
-			fields = []string{order.Field}
-		}
-	}
-	for _, t := range terms {
-		if !t.Null && needle.In(t.Value) && slices.ContainsFunc(fields, func(f string) bool { return strings.ToLower(f) == t.Key }) {
-			return true
-		}
-	}
-	return false
-}
-
-// value is the least value of the field.
-func value(terms []query.Term, field string) (least string, ok bool) {
-	field = strings.ToLower(field)
-	for _, t := range terms {
-		if t.Key == field && !t.Null && (!ok || t.Value < least) {
-			least, ok = t.Value, true
-		}
-	}
-	return least, ok
-}
-
-// List answers entities in the order of several fields, each with those that lack it last, and then by uid; without a field, in the order
-// of their refs. A negative limit is none.
-func (x *Index) List(where query.Predicate, orders []query.Order, skip, limit int) (entities [][]byte, more bool) {
-	x.mu.RLock()
-	defer x.mu.RUnlock()
-	var docs []*doc
-	for _, d := range x.byRef {
-		if query.Match(where, d.terms) {
-			docs = append(docs, d)
-		}
-	}
-	slices.SortFunc(docs, func(a, b *doc) int {
-		if len(orders) == 0 {
-			return strings.Compare(a.Ref, b.Ref)
-		}
-		for _, order := range orders {
-			v, hasV := value(a.terms, order.Field)
-			w, hasW := value(b.terms, order.Field)
-			switch {
-			case hasV && !hasW:
-				return -1
-			case hasW && !hasV:
-				return 1
-			case v != w && order.Descending():
-				return strings.Compare(w, v)
-			case v != w:
-				return strings.Compare(v, w)
-			}
-		}
-		return strings.Compare(a.UID, b.UID)
-	})
-	docs = docs[min(skip, len(docs)):]
-	if limit >= 0 && len(docs) > limit {
-		docs, more = docs[:limit], true
-	}
-	for _, d := range docs {
-		entities = append(entities, d.JSON)
-	}
-	return entities, more
-}
-
-// Count is a value of a field and the number of entities that have it.
-type Count struct {
-	Value string `json:"value"`
-	Count int    `json:"count"`
-}
-
-// Facets counts the values of each field among the entities for which the predicate holds, in the order of the values, which keep
-// their spelling.
-func (x *Index) Facets(where query.Predicate, fields []string) map[string][]Count {
-	x.mu.RLock()
-	defer x.mu.RUnlock()
-	facets := map[string][]Count{}
-	for _, field := range fields {
-		counts := map[string]int{}
-		for _, d := range x.byRef {
-			if !query.Match(where, d.terms) {
-				continue
-			}
-			for _, t := range d.terms {
-				if t.Key == strings.ToLower(field) && !t.Null {
-					counts[t.Original]++
+	if len(made) > 0 {
+		for ordinal := range x.docs {
+			d := &x.docs[ordinal]
+			for i := range d.entries {
+				if f := made[d.entries[i].key]; f != nil {
+					f.add(uint32(ordinal), d.term(i))
 				}
 			}
 		}
-		facets[field] = make([]Count, 0, len(counts))
-		for value, count := range counts {
-			facets[field] = append(facets[field], Count{value, count})
+		for n, f := range made {
+			x.fields[n] = f
 		}
-		slices.SortFunc(facets[field], func(a, b Count) int { return strings.Compare(a.Value, b.Value) })
 	}
-	return facets
+	for _, key := range orders {
+		if _, known := x.keys[key]; x.orders[key] == nil && (known || isPseudo(key)) {
+			o := newOrder(key)
+			o.update(x, x.all)
+			x.orders[key] = o
+		}
+	}
+	shrink(x.fields, max(maxFields, len(keys)), func(f *field) int64 { return f.used.Load() })
+	shrink(x.orders, max(maxOrders, len(orders)), func(o *order) int64 { return o.used.Load() })
+}
+
+// shrink takes away what has not been used for the longest time, until most are left. What was never used is new, and stays.
+func shrink[K comparable, V any](all map[K]V, most int, used func(V) int64) {
+	for len(all) > most {
+		var oldest K
+		least := int64(math.MaxInt64)
+		for key, v := range all {
+			if at := used(v); at > 0 && at < least {
+				oldest, least = key, at
+			}
+		}
+		if least == math.MaxInt64 {
+			return
+		}
+		delete(all, oldest)
+	}
+}
+
+// isPseudo tells whether a key of an order is none of terms.
+func isPseudo(key string) bool { return key == refOrder || key == uidOrder }
+
+// order is that of the key, which is empty if no entity has it.
+func (x *Index) order(key string) *order {
+	if o := x.orders[key]; o != nil {
+		return o
+	}
+	return newOrder(key)
+}
+
+// field is that of the key, or nil if no entity has it.
+func (x *Index) field(key string) *field {
+	n, known := x.keys[key]
+	if !known {
+		return nil
+	}
+	return x.fields[n]
 }

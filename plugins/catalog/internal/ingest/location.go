@@ -27,17 +27,20 @@ func LocationEntity(location catalogmodel.LocationRef) (catalogmodel.Entity, err
 
 // locationsOf are where the entity was read, and the registered location that led there.
 func locationsOf(e catalogmodel.Entity) (own, origin catalogmodel.LocationRef, err error) {
-	for annotation, ref := range map[string]*catalogmodel.LocationRef{
-		catalogmodel.AnnotationManagedByLocation:       &own,
-		catalogmodel.AnnotationManagedByOriginLocation: &origin,
-	} {
-		text := e.Annotation(annotation)
-		if text == "" {
-			return own, origin, inputError("Entity '%s' does not have the annotation %s", e.Ref(), annotation)
-		}
-		if *ref, err = catalogmodel.ParseLocationRef(text); err != nil {
-			return own, origin, inputError("The annotation %s of entity '%s': %s", annotation, e.Ref(), err)
-		}
+	if own, err = locationOf(e, catalogmodel.AnnotationManagedByLocation); err == nil {
+		origin, err = locationOf(e, catalogmodel.AnnotationManagedByOriginLocation)
 	}
-	return own, origin, nil
+	return own, origin, err
+}
+
+func locationOf(e catalogmodel.Entity, annotation string) (catalogmodel.LocationRef, error) {
+	text := e.Annotation(annotation)
+	if text == "" {
+		return catalogmodel.LocationRef{}, inputError("Entity '%s' does not have the annotation %s", e.Ref(), annotation)
+	}
+	ref, err := catalogmodel.ParseLocationRef(text)
+	if err != nil {
+		return ref, inputError("The annotation %s of entity '%s': %s", annotation, e.Ref(), err)
+	}
+	return ref, nil
 }

@@ -255,9 +255,9 @@ func (p *Pipeline) report(ctx context.Context, result *store.Result, location ca
 
 // CheckEnvelope checks what must hold for an entity to be stored at all. What does not is an InputError.
 func CheckEnvelope(e catalogmodel.Entity) error {
-	for name, text := range map[string]string{"apiVersion": e.APIVersion(), "kind": e.Kind(), "metadata.name": e.Name()} {
-		if text == "" {
-			return inputError("%s: an entity needs the field %s, as text that is not empty", place(e), name)
+	for _, field := range []struct{ name, text string }{{"apiVersion", e.APIVersion()}, {"kind", e.Kind()}, {"metadata.name", e.Name()}} {
+		if field.text == "" {
+			return inputError("%s: an entity needs the field %s, as text that is not empty", place(e), field.name)
 		}
 	}
 	if namespace := e.Metadata().Get("namespace"); namespace.Exists() && namespace.Text() == "" {

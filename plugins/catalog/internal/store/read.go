@@ -53,3 +53,17 @@ func (s *Store) Since(ctx context.Context, seq int64, limit int) ([]Change, erro
 	}
 	return changes, nil
 }
+
+// Parents answers, for each of the refs, the refs of the entities whose processing has led to it.
+func (s *Store) Parents(ctx context.Context, refs []string) (map[string][]string, error) {
+	rows, err := selectIn[referenceRow](ctx, s.db, refs, `SELECT t.source, t.target_entity_ref FROM refresh_state_references t
+		JOIN final_entities f ON f.entity_ref = t.source WHERE t.target_entity_ref IN (?) ORDER BY t.source`)
+	if err != nil {
+		return nil, fmt.Errorf("catalog: reading references: %w", err)
+	}
+	parents := map[string][]string{}
+	for _, row := range rows {
+		parents[row.Target] = append(parents[row.Target], row.Source)
+	}
+	return parents, nil
+}
