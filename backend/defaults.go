@@ -29,7 +29,6 @@ func (b *Backend) defaultServices() []service.Service {
 		logger.Services(),
 		health.Services(),
 		httprouter.Services(),
-		discovery.Services(),
 		auth.Services(),
 		database.Services(),
 		cache.Services(),
