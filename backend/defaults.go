@@ -18,6 +18,7 @@ import (
 	"github.com/portico-dev/portico/service/database"
 	"github.com/portico-dev/portico/service/discovery"
 	"github.com/portico-dev/portico/service/health"
+	"github.com/portico-dev/portico/service/httpclient"
 	"github.com/portico-dev/portico/service/httprouter"
 	"github.com/portico-dev/portico/service/logger"
 	"github.com/portico-dev/portico/service/scheduler"
@@ -30,6 +31,7 @@ func (b *Backend) defaultServices() []service.Service {
 		health.Services(),
 		httprouter.Services(),
 		auth.Services(),
+		httpclient.Services(),
 		database.Services(),
 		cache.Services(),
 		scheduler.Services(),
