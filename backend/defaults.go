@@ -18,8 +18,10 @@ import (
 	"github.com/portico-dev/portico/service/database"
 	"github.com/portico-dev/portico/service/health"
 	"github.com/portico-dev/portico/service/httprouter"
+	"github.com/portico-dev/portico/service/integration"
 	"github.com/portico-dev/portico/service/logger"
 	"github.com/portico-dev/portico/service/scheduler"
+	"github.com/portico-dev/portico/service/urlreader"
 )
 
 // defaultServices are the services that every backend has unless an adopter replaces them.
@@ -32,6 +34,8 @@ func (b *Backend) defaultServices() []service.Service {
 		database.Services(),
 		cache.Services(),
 		scheduler.Services(),
+		integration.Services(),
+		urlreader.Services(),
 	)
 	if !b.quiet {
 		return services
