@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -41,12 +42,13 @@ type Backend struct {
 	phase    phase
 
 	// What Start made and Stop takes down.
-	log     *slog.Logger
-	config  service.Config
-	server  *httprouter.Server
-	cancel  context.CancelFunc
-	root    *wiring.Container
-	plugins []*runningPlugin
+	log       *slog.Logger
+	reloadLog atomic.Pointer[slog.Logger] // the same, for the goroutine that watches the configuration
+	config    service.Config
+	server    *httprouter.Server
+	cancel    context.CancelFunc
+	root      *wiring.Container
+	plugins   []*runningPlugin
 }
 
 type phase int
@@ -141,6 +143,7 @@ func (b *Backend) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	b.reloadLog.Store(b.log)
 	b.server, _ = wiring.Value[*httprouter.Server](b.root)
 	b.warn()
 	if err := b.addStatusPage(); err != nil {
@@ -213,7 +216,11 @@ func (b *Backend) loadConfig(ctx context.Context) (service.Config, []Feature, er
 	}
 	switch len(own) {
 	case 0:
-		store, err := config.Load(ctx, b.options.Config)
+		options := b.options.Config
+		if options.OnReloadError == nil {
+			options.OnReloadError = b.reloadFailed
+		}
+		store, err := config.Load(ctx, options)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -228,6 +235,13 @@ func (b *Backend) loadConfig(ctx context.Context) (service.Config, []Feature, er
 		return made.(service.Config), others, nil
 	}
 	return nil, nil, fmt.Errorf("%s is added %d times: add it once", own[0], len(own))
+}
+
+// reloadFailed tells that the configuration could not be read again. It is called while the backend runs.
+func (b *Backend) reloadFailed(err error) {
+	if log := b.reloadLog.Load(); log != nil {
+		log.Error("the changed configuration is not used, the one before stays in force", "error", err)
+	}
 }
 
 // warn says what is odd about the configuration, and loudly what is dangerous.

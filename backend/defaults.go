@@ -19,8 +19,10 @@ import (
 	"github.com/portico-dev/portico/service/discovery"
 	"github.com/portico-dev/portico/service/health"
 	"github.com/portico-dev/portico/service/httprouter"
+	"github.com/portico-dev/portico/service/integration"
 	"github.com/portico-dev/portico/service/logger"
 	"github.com/portico-dev/portico/service/scheduler"
+	"github.com/portico-dev/portico/service/urlreader"
 )
 
 // defaultServices are the services that every backend has unless an adopter replaces them.
@@ -34,18 +36,22 @@ func (b *Backend) defaultServices() []service.Service {
 		cache.Services(),
 		scheduler.Services(),
 		discovery.Services(),
+		integration.Services(),
+		urlreader.Services(),
 	)
 	if !b.quiet {
 		return services
 	}
 	for n, s := range services {
 		if s.Type() == reflect.TypeFor[service.RootLogger]() {
-			services[n] = service.Root[service.RootLogger](func() service.RootLogger {
-				return service.RootLogger{Logger: slog.New(slog.DiscardHandler)}
-			})
+			services[n] = service.Root[service.RootLogger](discardLogger)
 		}
 	}
 	return services
+}
+
+func discardLogger() service.RootLogger {
+	return service.RootLogger{Logger: slog.New(slog.DiscardHandler)}
 }
 
 //go:embed config.schema.json

@@ -23,8 +23,7 @@ const DefaultNamespace = "default"
 
 var errNoObject = errors.New("catalogmodel: an entity must be a JSON object")
 
-// ParseJSON reads an entity from one JSON text. The entity holds on to one copy of data.
-// A malformed text is answered by a [*SyntaxError].
+// ParseJSON reads an entity from one JSON text, by the rules of [ParseValue]. A malformed text is answered by a [*SyntaxError].
 func ParseJSON(data []byte) (Entity, error) {
 	v, err := ParseValue(data)
 	if err != nil {

@@ -54,6 +54,7 @@ type Kind[S any] struct {
 
 // KindDefinition is what a [Registry] takes: a [Kind], or a [Definition] for which nobody needs typed access.
 type KindDefinition interface {
+	// Definition is the definition of the kind.
 	Definition() Definition
 }
 

@@ -10,7 +10,7 @@ import (
 
 // validURL reports whether s is an absolute URL by the URL Standard (https://url.spec.whatwg.org), by which browsers and
 // Backstage go; net/url follows RFC 3986, which accepts and refuses other things. Of the standard's mapping of international
-// domain names only the coarse rules are here: labels made of letters, marks, digits and symbols.
+// domain names only the coarse rules are here: labels made of letters, marks, digits and symbols, and no look into Punycode.
 func validURL(s string) bool {
 	s = strings.TrimFunc(s, func(r rune) bool { return r <= ' ' })
 	if strings.ContainsAny(s, "\t\n\r") {
@@ -94,7 +94,7 @@ func validHost(host string) bool {
 	if host[0] == '[' {
 		return validIPv6(host)
 	}
-	host = percentDecode(host)
+	host = strings.Map(narrow, percentDecode(host))
 	if !validDomain(host) {
 		return false
 	}
@@ -104,6 +104,17 @@ func validHost(host string) bool {
 		return validIPv4(strings.Split(strings.TrimSuffix(host, "."), "."))
 	}
 	return true
+}
+
+// narrow maps the full-width forms of ASCII and the other full stops to the characters that domains take them for.
+func narrow(r rune) rune {
+	switch {
+	case r >= '！' && r <= '～':
+		return r - '！' + '!'
+	case r == '。' || r == '｡':
+		return '.'
+	}
+	return r
 }
 
 // validDomain checks the characters of a domain, which may, surprisingly, be nothing but dots.

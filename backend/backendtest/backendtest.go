@@ -95,13 +95,12 @@ const (
 
 // services are those that tests have instead of the default ones.
 func (b *Backend) services() []service.Service {
-	return []service.Service{
+	return append(authServices(),
 		service.Root[service.RootLogger](func(cfg service.Config) (service.RootLogger, error) {
 			return logger.New(cfg, logger.Options{Writer: b.Log, Format: logger.FormatJSON})
 		}),
 		service.Root[clockwork.Clock](func() clockwork.Clock { return b.Clock }),
-		service.PerPlugin[service.HTTPAuth](func() service.HTTPAuth { return httpAuth{} }),
-	}
+	)
 }
 
 // replaces tells whether the feature is a service of the same type.

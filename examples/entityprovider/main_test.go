@@ -1,8 +1,10 @@
 package main
 
 import (
+	"io"
 	"net/http"
 	"net/http/httptest"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -15,12 +17,12 @@ import (
 // TestCMDB runs the catalog with the module, on a CMDB that forgets a system between two readings.
 func TestCMDB(t *testing.T) {
 	t.Parallel()
-	answers := make(chan string, 1)
+	var answer atomic.Value
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		_, _ = w.Write([]byte(<-answers))
+		_, _ = io.WriteString(w, answer.Load().(string))
 	}))
 	t.Cleanup(server.Close)
-	answers <- `[{"name":"shop","owner":"team-a","stage":"production"},{"name":"old","owner":"team-b","stage":"deprecated"}]`
+	answer.Store(`[{"name":"shop","owner":"team-a","stage":"production"},{"name":"old","owner":"team-b","stage":"deprecated"}]`)
 	b := backendtest.Start(t, catalog.Plugin(), cmdb.Module(), backendtest.Config(map[string]any{
 		"catalog": map[string]any{"providers": map[string]any{"cmdb": map[string]any{"url": server.URL, "every": "5m"}}},
 	}))
@@ -36,7 +38,7 @@ func TestCMDB(t *testing.T) {
 	}
 	until("both systems are in the catalog", func() bool { return status("shop") == http.StatusOK && status("old") == http.StatusOK })
 
-	answers <- `[{"name":"shop","owner":"team-a","stage":"production"}]`
+	answer.Store(`[{"name":"shop","owner":"team-a","stage":"production"}]`)
 	until("the forgotten system is gone", func() bool {
 		b.Clock.Advance(5 * time.Minute)
 		return status("old") == http.StatusNotFound

@@ -145,3 +145,5 @@ func (p *proxy) serve(client net.Conn) {
 		io.Copy(server, client)
 	}
 }
+
+func discard() service.RootLogger { return service.RootLogger{Logger: slog.New(slog.DiscardHandler)} }

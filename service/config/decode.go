@@ -14,7 +14,7 @@ import (
 )
 
 // Decode decodes the value at key into what dst points to, as service.Config has it. The error is an [*Error] with everything that is
-// wrong; then dst is as it was.
+// wrong; then dst is as it was. It panics if dst isn't a pointer, or if what it points to can't be configured: a channel, a wrong tag.
 //
 // Structs take objects, slices arrays, maps objects of any keys. A type that implements encoding.TextUnmarshaler takes a string, a
 // number or a boolean by that, besides what its kind takes otherwise: so a struct with the method is configured by a string or by an

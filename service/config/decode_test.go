@@ -64,7 +64,7 @@ type settings struct {
 	Level     string   `schema:"enum=debug|info|warn|error"`
 	URL       string   `config:"url" schema:"format=uri"`
 	Names     []string `schema:"min=1,max=2,pattern=^[a-z,]+$"`
-	unexposed string
+	unexposed string   //lint:ignore U1000 that it is left alone is what the test is about
 }
 
 func TestDecode(t *testing.T) {

@@ -173,7 +173,11 @@ func (l *loader) merge(layers []layer) *snapshot {
 			delete(snap.absent, pointer)
 		}
 		root, named := snap.origins[""]
-		maps.Copy(snap.origins, layer.origins)
+		if len(snap.origins) == 0 {
+			snap.origins = layer.origins
+		} else {
+			maps.Copy(snap.origins, layer.origins)
+		}
 		// What is missing altogether is missing in the first file.
 		if !named {
 			root = origin{file: layer.origins[""].file}

@@ -10,7 +10,7 @@ import (
 
 	"go.uber.org/fx/fxtest"
 
-	"github.com/portico-dev/portico/backend/backendtest"
+	"github.com/portico-dev/portico/service/config"
 	"github.com/portico-dev/portico/service/database"
 )
 
@@ -106,7 +106,7 @@ func BenchmarkSelect(b *testing.B) {
 // BenchmarkOpen opens, migrates and closes the databases of fifty plugins.
 func BenchmarkOpen(b *testing.B) {
 	migrations := files(map[string]string{"001_create.sql": "CREATE TABLE notes (id integer PRIMARY KEY, text text);"})
-	for name, config := range map[string]func() map[string]any{
+	for name, section := range map[string]func() map[string]any{
 		"memory": func() map[string]any { return map[string]any{} },
 		"file": func() map[string]any {
 			return map[string]any{"client": "better-sqlite3", "connection": map[string]any{"directory": b.TempDir()}}
@@ -117,7 +117,7 @@ func BenchmarkOpen(b *testing.B) {
 			var opening, migrating time.Duration
 			for b.Loop() {
 				lifecycle := fxtest.NewLifecycle(quiet{b})
-				m, err := database.NewManager(backendtest.Config(map[string]any{"backend": map[string]any{"database": config()}}), discard(), lifecycle)
+				m, err := database.NewManager(config.Static(map[string]any{"backend": map[string]any{"database": section()}}), discard(), lifecycle)
 				if err != nil {
 					b.Fatal(err)
 				}

@@ -147,7 +147,7 @@ func TestConfigurationMistakes(t *testing.T) {
 func TestTLSMistakes(t *testing.T) {
 	t.Parallel()
 	for ssl, want := range map[any]string{"maybe": "connection.ssl", "ca": "connection.ssl.ca"} {
-		var value any = ssl
+		value := any(ssl)
 		if ssl == "ca" {
 			value = map[string]any{"ca": "no PEM"}
 		}
@@ -389,7 +389,7 @@ func TestConcurrentWrites(t *testing.T) {
 		if _, err := db.NewInsert().Model(&note{Text: "0"}).Exec(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		const writers, rounds = 50, 10
+		const writers, rounds = 50, 5
 		var group sync.WaitGroup
 		for range writers {
 			group.Go(func() {

@@ -9,8 +9,8 @@ import (
 	"github.com/uptrace/bun"
 	"go.uber.org/fx"
 
-	"github.com/portico-dev/portico/backend/backendtest"
 	"github.com/portico-dev/portico/service"
+	"github.com/portico-dev/portico/service/config"
 	"github.com/portico-dev/portico/service/database"
 )
 
@@ -27,7 +27,7 @@ func Example() {
 	ctx := context.Background()
 	var stop lifecycle
 	manager, err := database.NewManager(
-		backendtest.Config(map[string]any{}), // nothing configured: SQLite in memory
+		config.Static(map[string]any{}), // nothing configured: SQLite in memory
 		service.RootLogger{Logger: slog.Default()}, &stop)
 	if err != nil {
 		fmt.Println(err)

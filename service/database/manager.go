@@ -126,7 +126,7 @@ func (m *Manager) reach(ctx context.Context, server string, t target, connect fu
 	m.mu.Unlock()
 
 	p.once.Do(func() {
-		ctx, cancel := context.WithTimeout(ctx, m.settings.connectTimeout())
+		ctx, cancel := context.WithTimeout(ctx, m.settings.ConnectTimeout)
 		defer cancel()
 		var last error
 		_, err := backoff.Retry(ctx, func() (struct{}, error) {
@@ -153,7 +153,7 @@ func (m *Manager) reach(ctx context.Context, server string, t target, connect fu
 			p.err = fmt.Errorf("connecting to %s on %s: %w", t.client, t.server, ctx.Err())
 		default:
 			p.err = fmt.Errorf("%s on %s can't be reached, tried for %s: %w (is the server up? see %s)", t.client, t.server,
-				m.settings.connectTimeout(), last, t.key)
+				m.settings.ConnectTimeout, last, t.key)
 		}
 	})
 	return p.err

@@ -1,11 +1,14 @@
 package database
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -114,7 +117,7 @@ func postgresConfig(t target) (*pgxpool.Config, error) {
 	c := t.connection
 	settings := map[string]string{
 		"host": c.text("host"), "port": c.text("port"), "user": c.text("user"), "password": c.text("password"), "database": t.database,
-		"connect_timeout": or(c.text("connect_timeout"), "10"),
+		"connect_timeout": cmp.Or(c.text("connect_timeout"), "10"),
 	}
 	for _, name := range []string{"sslmode", "sslcert", "sslkey", "sslrootcert", "sslpassword", "options", "target_session_attrs",
 		"statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"} {
@@ -130,7 +133,7 @@ func postgresConfig(t target) (*pgxpool.Config, error) {
 	}
 	var dsn strings.Builder
 	escape := strings.NewReplacer(`\`, `\\`, `'`, `\'`)
-	for _, name := range sortedKeys(settings) {
+	for _, name := range slices.Sorted(maps.Keys(settings)) {
 		if settings[name] != "" {
 			fmt.Fprintf(&dsn, "%s='%s' ", name, escape.Replace(settings[name]))
 		}
@@ -151,7 +154,7 @@ func postgresConfig(t target) (*pgxpool.Config, error) {
 	if t.schema != "" {
 		name = "portico"
 	}
-	config.ConnConfig.RuntimeParams["application_name"] = or(c.text("application_name"), name)
+	config.ConnConfig.RuntimeParams["application_name"] = cmp.Or(c.text("application_name"), name)
 
 	// bun writes arguments into the statement, so that statements kept for their text would hardly ever be used again.
 	config.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeExec

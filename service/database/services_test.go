@@ -10,9 +10,9 @@ import (
 	"go.uber.org/fx"
 	"go.uber.org/fx/fxtest"
 
-	"github.com/portico-dev/portico/backend/backendtest"
 	"github.com/portico-dev/portico/plugin"
 	"github.com/portico-dev/portico/service"
+	"github.com/portico-dev/portico/service/config"
 	"github.com/portico-dev/portico/service/database"
 )
 
@@ -31,7 +31,7 @@ func TestServices(t *testing.T) {
 		fx.Provide(
 			func() context.Context { return t.Context() },
 			func() service.Health { return health },
-			func() service.Config { return backendtest.Config(nil) },
+			func() service.Config { return config.Static(nil) },
 		),
 		fx.Populate(&db),
 	}

@@ -1,6 +1,7 @@
 package database
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -88,12 +89,9 @@ func decodeSettings(config service.Config) (settings, error) {
 	if s.Client == "" && s.Connection == nil {
 		s.Client, s.Connection = "better-sqlite3", ":memory:"
 	}
-	if s.Prefix == "" {
-		s.Prefix = defaultPrefix
-	}
-	if s.PluginDivisionMode == "" {
-		s.PluginDivisionMode = "database"
-	}
+	s.Prefix = cmp.Or(s.Prefix, defaultPrefix)
+	s.PluginDivisionMode = cmp.Or(s.PluginDivisionMode, "database")
+	s.ConnectTimeout = cmp.Or(s.ConnectTimeout, defaultConnectTimeout)
 	if s.PluginDivisionMode != "database" && s.PluginDivisionMode != "schema" {
 		return s, fmt.Errorf("backend.database.pluginDivisionMode: %q is not supported; use database or schema", s.PluginDivisionMode)
 	}
@@ -115,13 +113,6 @@ func decodeSettings(config service.Config) (settings, error) {
 }
 
 var schemaPrefix = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_]*$`)
-
-func (s settings) connectTimeout() time.Duration {
-	if s.ConnectTimeout > 0 {
-		return s.ConnectTimeout
-	}
-	return defaultConnectTimeout
-}
 
 func (s settings) skipMigrations(pluginID string) bool {
 	return orElse(s.Plugin[pluginID].SkipMigrations, s.SkipMigrations)
@@ -190,10 +181,7 @@ func (s settings) target(pluginID string) (target, error) {
 				"part of such names)", pluginID, name, t.client)
 		}
 	}
-	t.role = p.Role
-	if t.role == "" {
-		t.role = s.Role
-	}
+	t.role = cmp.Or(p.Role, s.Role)
 	t.create = orElse(p.EnsureExists, orElse(s.EnsureExists, true))
 	t.createSch = t.create || orElse(p.EnsureSchemaExists, orElse(s.EnsureSchemaExists, false))
 
@@ -201,7 +189,7 @@ func (s settings) target(pluginID string) (target, error) {
 		return t, err
 	}
 	pool := p.KnexConfig
-	pool.Pool.Min, pool.Pool.Max = firstOf(pool.Pool.Min, s.KnexConfig.Pool.Min), firstOf(pool.Pool.Max, s.KnexConfig.Pool.Max)
+	pool.Pool.Min, pool.Pool.Max = cmp.Or(pool.Pool.Min, s.KnexConfig.Pool.Min), cmp.Or(pool.Pool.Max, s.KnexConfig.Pool.Max)
 	if t.poolMin, t.poolMax, err = pool.pool("backend.database.plugin."+pluginID, defaultPoolMax); err != nil {
 		return t, err
 	}
@@ -211,19 +199,19 @@ func (s settings) target(pluginID string) (target, error) {
 		if t.client == clientMySQL {
 			port = "3306"
 		}
-		t.server = net.JoinHostPort(or(t.connection.text("host"), "localhost"), or(t.connection.text("port"), port))
+		t.server = net.JoinHostPort(cmp.Or(t.connection.text("host"), "localhost"), cmp.Or(t.connection.text("port"), port))
 	}
 	t.unsupported = t.connection.unsupported(t.client)
 	return t, nil
 }
 
-func (k knexSettings) pool(key string, defaultMax int) (min, max int, err error) {
-	max = orElse(k.Pool.Max, defaultMax)
-	min = orElse(k.Pool.Min, 0)
-	if max < 1 || min < 0 || min > max {
-		return 0, 0, fmt.Errorf("%s.knexConfig.pool: min (%d) and max (%d) must be 0 ≤ min ≤ max, and max at least 1", key, min, max)
+func (k knexSettings) pool(key string, defaultMost int) (least, most int, err error) {
+	most = orElse(k.Pool.Max, defaultMost)
+	least = orElse(k.Pool.Min, 0)
+	if most < 1 || least < 0 || least > most {
+		return 0, 0, fmt.Errorf("%s.knexConfig.pool: min (%d) and max (%d) must be 0 ≤ min ≤ max, and max at least 1", key, least, most)
 	}
-	return min, max, nil
+	return least, most, nil
 }
 
 func clientOf(name, key string) (string, error) {
@@ -340,13 +328,6 @@ func (c connection) unsupported(client string) []string {
 	return names
 }
 
-func or(value, otherwise string) string {
-	if value != "" {
-		return value
-	}
-	return otherwise
-}
-
 func orElse[T any](value *T, otherwise T) T {
 	if value != nil {
 		return *value
@@ -354,19 +335,10 @@ func orElse[T any](value *T, otherwise T) T {
 	return otherwise
 }
 
-func sortedKeys(m map[string]string) []string { return slices.Sorted(maps.Keys(m)) }
-
 // withoutSecret is the error with the secret blotted out.
 func withoutSecret(err error, secret string) error {
 	if secret == "" {
 		return err
 	}
 	return errors.New(strings.ReplaceAll(err.Error(), secret, "xxxxx"))
-}
-
-func firstOf[T any](a, b *T) *T {
-	if a != nil {
-		return a
-	}
-	return b
 }

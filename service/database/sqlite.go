@@ -1,6 +1,7 @@
 package database
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"database/sql"
@@ -27,7 +28,7 @@ func (m *Manager) openSQLite(ctx context.Context, t target) (*bun.DB, error) {
 	inMemory := file == ":memory:"
 	dsn := "file:/" + rand.Text() + "?vfs=memdb&" + sqliteOptions
 	if !inMemory {
-		if file = or(file, t.pluginID+".sqlite"); !filepath.IsAbs(file) {
+		if file = cmp.Or(file, t.pluginID+".sqlite"); !filepath.IsAbs(file) {
 			file = filepath.Join(t.connection.text("directory"), file)
 		}
 		if err := ensureFile(file); err != nil {

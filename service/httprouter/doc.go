@@ -37,4 +37,15 @@
 //	maxRequestsPerSocket  requests after which a connection is closed; no limit
 //
 // A duration is a number of milliseconds or has a unit; zero is no limit.
+//
+// # HTTPS
+//
+// With `backend.https.certificate` the server speaks HTTPS and HTTP/2, and follows changes of the certificate without a restart. With
+// `backend.https: true` it makes a certificate of its own for each run.
+//
+// # What differs from Backstage
+//
+// Messages of errors that nobody meant for clients are not told, not only those of databases. Paths are matched with their case. The
+// request log hides values of query parameters that carry secrets, and counts bytes of bodies as sent. A certificate that was generated
+// is not kept. Bodies are compressed with gzip only, and not if they are flushed before they are long enough or are events.
 package httprouter

@@ -171,6 +171,10 @@ func (httpAuth) Credentials(r *http.Request, allow ...service.PrincipalKind) (se
 	return service.Credentials{Kind: service.AllowUser, Subject: "user:default/guest"}, nil
 }
 
+func (httpAuth) IssueUserCookie(http.ResponseWriter, *http.Request, service.Credentials) (time.Time, error) {
+	return time.Time{}, nil
+}
+
 // rootLifecycle keeps the hooks for the test.
 type rootLifecycle struct{ beforeShutdown []func(context.Context) error }
 

@@ -222,11 +222,30 @@ func (m *mount) handle(c echo.Context, r *http.Request) (err error) {
 	if m.group == nil {
 		return echo.ErrNotFound
 	}
-	if !m.server.settings.open && !m.policies.allow(path) {
-		if _, err := m.auth.Credentials(r, service.AllowUser, service.AllowService); err != nil {
-			return err
+	if err := m.admit(r, path); err != nil {
+		return err
+	}
+	if path == cookiePath {
+		switch r.Method {
+		case http.MethodGet:
+			return m.issueCookie(c, r)
+		case http.MethodDelete:
+			return m.removeCookie(c, r)
 		}
 	}
 	m.echo.ServeHTTP(c.Response(), r)
 	return nil
+}
+
+// admit refuses requests without the credentials that the path needs.
+func (m *mount) admit(r *http.Request, path string) error {
+	if m.server.settings.open || m.policies.unauthenticated.match(path) {
+		return nil
+	}
+	allow := []service.PrincipalKind{service.AllowUser, service.AllowService}
+	if m.policies.userCookie.match(path) {
+		allow = append(allow, service.AllowLimitedUser)
+	}
+	_, err := m.auth.Credentials(r, allow...)
+	return err
 }

@@ -8,34 +8,47 @@ import (
 	"sync/atomic"
 )
 
-// policies are the paths of a plugin that need no credentials.
+// policies are the paths of a plugin that need less than the credentials of a user or a service.
 type policies struct {
-	mu   sync.Mutex // guards changes
-	open atomic.Pointer[[]pathPattern]
+	unauthenticated paths
+	userCookie      paths
 }
 
 // AllowUnauthenticated opens a path and everything below it; see service.AuthPolicies.
 func (p *policies) AllowUnauthenticated(path string) {
+	p.unauthenticated.add("AllowUnauthenticated", path)
+}
+
+// AllowUserCookie opens a path and everything below it to users with a cookie; see service.AuthPolicies.
+func (p *policies) AllowUserCookie(path string) { p.userCookie.add("AllowUserCookie", path) }
+
+// paths are patterns that grow while requests are being served.
+type paths struct {
+	mu       sync.Mutex // guards changes
+	patterns atomic.Pointer[[]pathPattern]
+}
+
+func (p *paths) add(method, path string) {
 	pattern, err := parsePattern(path)
 	if err != nil {
-		panic(fmt.Sprintf("httprouter: AllowUnauthenticated(%q): %v", path, err))
+		panic(fmt.Sprintf("httprouter: %s(%q): %v", method, path, err))
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	var open []pathPattern
-	if before := p.open.Load(); before != nil {
-		open = slices.Clone(*before)
+	var patterns []pathPattern
+	if before := p.patterns.Load(); before != nil {
+		patterns = slices.Clone(*before)
 	}
-	open = append(open, pattern)
-	p.open.Store(&open)
+	patterns = append(patterns, pattern)
+	p.patterns.Store(&patterns)
 }
 
-func (p *policies) allow(path string) bool {
-	open := p.open.Load()
-	if open == nil {
+func (p *paths) match(path string) bool {
+	patterns := p.patterns.Load()
+	if patterns == nil {
 		return false
 	}
-	for _, pattern := range *open {
+	for _, pattern := range *patterns {
 		if pattern.matches(path) {
 			return len(pattern) == 0 || !hasDots(path)
 		}

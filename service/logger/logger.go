@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -46,8 +47,8 @@ type settings struct {
 }
 
 type overrideConfig struct {
-	Matchers map[string]any `config:"matchers" schema:"required" doc:"What attributes must be: a value, a /regular expression/, or an array of such, of which one must match."`
-	Level    string         `config:"level" schema:"required,enum=debug|info|warn|error" doc:"The lowest level that is logged of the records that match."`
+	Matchers map[string]patterns `config:"matchers" schema:"required" doc:"What attributes must be: a value, a /regular expression/, or an array of such, of which one must match."`
+	Level    string              `config:"level" schema:"required,enum=debug|info|warn|error" doc:"The lowest level that is logged of the records that match."`
 }
 
 // Services are the root logger and the loggers of the plugins.
@@ -74,7 +75,7 @@ func New(cfg service.Config, options Options) (service.RootLogger, error) {
 	if options.Getenv == nil {
 		options.Getenv = os.Getenv
 	}
-	first, err := newState(cfg, options)
+	first, err := newState(cfg, options, nil)
 	if err != nil {
 		return service.RootLogger{}, err
 	}
@@ -82,12 +83,15 @@ func New(cfg service.Config, options Options) (service.RootLogger, error) {
 	shared.state.Store(first)
 	root := service.RootLogger{Logger: slog.New(&handler{shared: shared, sink: sink(options), view: new(atomic.Pointer[view])})}
 	cfg.Subscribe(func() {
-		next, err := newState(cfg, options)
+		former := shared.state.Load()
+		next, err := newState(cfg, options, former.secrets)
 		if err != nil {
-			root.Error("The changed logger configuration has no effect", "error", err)
-			next.rules = shared.state.Load().rules
+			next.rules = former.rules
 		}
 		shared.state.Store(next)
+		if err != nil {
+			root.Error("The changed logger configuration has no effect", "error", err)
+		}
 	})
 	return root, nil
 }
@@ -112,6 +116,9 @@ func isTerminal(w io.Writer) bool {
 
 // backstageKeys gives the attributes of slog the names and values that Backstage's logs have.
 func backstageKeys(groups []string, a slog.Attr) slog.Attr {
+	if a.Value.Kind() == slog.KindDuration {
+		a.Value = slog.StringValue(a.Value.Duration().String()) // a bare number doesn't tell its unit
+	}
 	if len(groups) > 0 {
 		return a
 	}
@@ -158,16 +165,21 @@ type shared struct{ state atomic.Pointer[state] }
 // state is what the configuration says at one time. It doesn't change.
 type state struct {
 	rules
+	// secrets are those of the present configuration and of all former ones, which may still be in use.
+	secrets  []string
 	redactor *redactor
 }
 
 // newState reads the configuration. With an error, the state has no rules but the secrets.
-func newState(cfg service.Config, options Options) (*state, error) {
-	s := &state{}
+func newState(cfg service.Config, options Options, secrets []string) (*state, error) {
+	s := &state{secrets: slices.Clone(secrets)}
 	if c, ok := cfg.(interface{ Secrets() []string }); ok {
-		s.redactor = newRedactor(c.Secrets())
+		s.secrets = append(s.secrets, c.Secrets()...)
+		slices.Sort(s.secrets)
+		s.secrets = slices.Compact(s.secrets)
 	}
-	values := settings{Level: "info", Meta: map[string]any{}}
+	s.redactor = newRedactor(s.secrets)
+	values := settings{Level: "info"}
 	if err := cfg.Decode("backend.logger", &values); err != nil {
 		return s, err
 	}

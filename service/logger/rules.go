@@ -24,7 +24,57 @@ type override struct {
 
 type matcher struct {
 	attribute string
-	matches   func(any) bool
+	patterns
+}
+
+// patterns are what an attribute may be. It is configured by one of them or by an array.
+type patterns []pattern
+
+func (p *patterns) UnmarshalText(text []byte) error {
+	var single pattern
+	if err := single.UnmarshalText(text); err != nil {
+		return err
+	}
+	*p = patterns{single}
+	return nil
+}
+
+func (p patterns) match(text string) bool {
+	return slices.ContainsFunc(p, func(p pattern) bool {
+		if p.expression != nil {
+			return p.expression.MatchString(text)
+		}
+		return p.text == text
+	})
+}
+
+// pattern is a value or a /regular expression/.
+type pattern struct {
+	text       string
+	expression *regexp.Regexp
+}
+
+func (p *pattern) UnmarshalText(text []byte) error {
+	p.text = string(text)
+	end := strings.LastIndexByte(p.text, '/')
+	if end <= 0 || p.text[0] != '/' {
+		return nil
+	}
+	// The flags that JavaScript and Go have in common; the others change nothing for a single test.
+	flags := strings.Map(func(r rune) rune {
+		if strings.ContainsRune("ims", r) {
+			return r
+		}
+		return -1
+	}, p.text[end+1:])
+	if flags != "" {
+		flags = "(?" + flags + ")"
+	}
+	var err error
+	if p.expression, err = regexp.Compile(flags + p.text[1:end]); err != nil {
+		return fmt.Errorf("is not a regular expression that Go knows: %w", err)
+	}
+	return nil
 }
 
 func newRules(s settings, levelOfEnv string) (rules, error) {
@@ -51,68 +101,11 @@ func newRules(s settings, levelOfEnv string) (rules, error) {
 		}
 		next := override{level: level}
 		for _, name := range slices.Sorted(maps.Keys(o.Matchers)) {
-			matches, err := newMatcher(o.Matchers[name])
-			if err != nil {
-				return rules{}, fmt.Errorf("backend.logger.overrides[%d].matchers.%s: %w", i, name, err)
-			}
-			next.matchers = append(next.matchers, matcher{attribute: name, matches: matches})
+			next.matchers = append(next.matchers, matcher{attribute: name, patterns: o.Matchers[name]})
 		}
 		r.overrides = append(r.overrides, next)
 	}
 	return r, nil
-}
-
-func newMatcher(value any) (func(any) bool, error) {
-	switch value := value.(type) {
-	case []any:
-		var any []func(any) bool
-		for _, v := range value {
-			m, err := newMatcher(v)
-			if err != nil {
-				return nil, err
-			}
-			any = append(any, m)
-		}
-		return func(v interface{}) bool {
-			return slices.ContainsFunc(any, func(matches func(interface{}) bool) bool { return matches(v) })
-		}, nil
-	case string:
-		end := strings.LastIndexByte(value, '/')
-		if end <= 0 || value[0] != '/' {
-			break
-		}
-		// The flags that JavaScript and Go have in common; the others change nothing for a single test.
-		flags := strings.Map(func(r rune) rune {
-			if strings.ContainsRune("ims", r) {
-				return r
-			}
-			return -1
-		}, value[end+1:])
-		if flags != "" {
-			flags = "(?" + flags + ")"
-		}
-		pattern, err := regexp.Compile(flags + value[1:end])
-		if err != nil {
-			return nil, fmt.Errorf("%s is not a regular expression: %w", value, err)
-		}
-		return func(v any) bool { s, ok := v.(string); return ok && pattern.MatchString(s) }, nil
-	}
-	if f, ok := value.(float64); ok {
-		return func(v any) bool { return v == f }, nil
-	}
-	return func(v any) bool { return v == value }, nil
-}
-
-// plain is the value of an attribute as matchers see it.
-func plain(v slog.Value) any {
-	v = v.Resolve()
-	if v.Kind() == slog.KindUint64 {
-		return int64(v.Uint64())
-	}
-	if s, ok := v.Any().(fmt.Stringer); ok && v.Kind() == slog.KindAny {
-		return s.String()
-	}
-	return v.Any()
 }
 
 // decision is what the rules say about the records of a logger.
@@ -128,9 +121,9 @@ type decision struct {
 // decide applies the rules to the attributes of a logger. If grouped, the attributes of its records are within a group, where no matcher
 // reaches.
 func (r *rules) decide(attrs []slog.Attr, grouped bool) decision {
-	known := map[string]any{}
+	known := map[string]string{}
 	for _, a := range attrs {
-		known[a.Key] = plain(a.Value)
+		known[a.Key] = a.Value.Resolve().String()
 	}
 	d := decision{level: r.level}
 	for _, o := range r.overrides {
@@ -141,7 +134,7 @@ func (r *rules) decide(attrs []slog.Attr, grouped bool) decision {
 			switch {
 			case m.attribute == "message" || m.attribute == slog.LevelKey || !there && !grouped:
 				depends = append(depends, m)
-			case !there || !m.matches(value):
+			case !there || !m.match(value):
 				refuted = true
 			}
 		}
@@ -176,13 +169,13 @@ func (o *override) matchesRecord(r slog.Record) bool {
 		matched := false
 		switch m.attribute {
 		case "message":
-			matched = m.matches(r.Message)
+			matched = m.match(r.Message)
 		case slog.LevelKey:
-			matched = m.matches(levelName(r.Level))
+			matched = m.match(levelName(r.Level))
 		default:
 			r.Attrs(func(a slog.Attr) bool {
 				if a.Key == m.attribute {
-					matched = m.matches(plain(a.Value))
+					matched = m.match(a.Value.Resolve().String())
 				}
 				return !matched
 			})

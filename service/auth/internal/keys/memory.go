@@ -1,0 +1,40 @@
+package keys
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Memory is a [Store] for a backend without other replicas. The zero value is ready for use.
+type Memory struct {
+	mu   sync.Mutex
+	keys []storedKey
+}
+
+type storedKey struct {
+	encoded json.RawMessage
+	expiry  time.Time
+}
+
+// Add implements [Store].
+func (m *Memory) Add(_ context.Context, _ string, key []byte, expiry time.Time) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.keys = append(m.keys, storedKey{key, expiry})
+	return nil
+}
+
+// List implements [Store].
+func (m *Memory) List(_ context.Context, now time.Time) ([]json.RawMessage, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.keys = slices.DeleteFunc(m.keys, func(k storedKey) bool { return !now.Before(k.expiry) })
+	list := make([]json.RawMessage, len(m.keys))
+	for i, k := range m.keys {
+		list[i] = k.encoded
+	}
+	return list, nil
+}
