@@ -59,8 +59,9 @@ func start(d deps) error {
 	followed := &follower{index: entities, log: d.Log}
 	s := store.New(d.DB, d.Clock.Now, followed.committed)
 	followed.store = s
+	pipeline := ingest.New(settings.rules, catalogmodel.Default(), d.Log)
 	engine := &ingest.Engine{
-		Store: s, Pipeline: ingest.New(settings.rules, catalogmodel.Default(), d.Log), Clock: d.Clock, Log: d.Log,
+		Store: s, Pipeline: pipeline, Clock: d.Clock, Log: d.Log,
 		Interval: settings.interval, KeepOrphans: settings.keepOrphans,
 	}
 	providers := []EntityProvider{&configuredLocations{locations: settings.locations}}
@@ -70,6 +71,13 @@ func start(d deps) error {
 		}
 	}
 	api.New(entities, s.Parents).Register(d.Router)
+	api.Ingestion{
+		Refresh: func(ctx context.Context, ref string) error {
+			defer engine.Wake()
+			return s.Refresh(ctx, ref)
+		},
+		Process: pipeline.Process,
+	}.Register(d.Router)
 	run := background{tasks: []func(context.Context){engine.Run, func(ctx context.Context) { followed.run(ctx, d.Clock) }}}
 	d.Lifecycle.Append(fx.Hook{
 		OnStart: func(ctx context.Context) error {

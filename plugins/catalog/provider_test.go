@@ -193,3 +193,40 @@ func head(t *testing.T, db *bun.DB) (seq int) {
 	}
 	return seq
 }
+
+// TestReplicas has two backends work on one database.
+func TestReplicas(t *testing.T) {
+	t.Parallel()
+	backendtest.EachDatabaseConfig(t, func(t *testing.T, config map[string]any) {
+		if config["connection"] == ":memory:" {
+			t.Skip("each backend has a database of its own")
+		}
+		section := backendtest.Config(map[string]any{"backend": map[string]any{"database": config}})
+		one, two := &source{name: "one"}, &source{name: "two"}
+		a := backendtest.Start(t, catalog.Plugin(), module(one), section)
+		b := backendtest.Start(t, catalog.Plugin(), module(two), section)
+		everywhere := func(what string, holds func(c *backendtest.Client) bool) {
+			t.Helper()
+			for _, replica := range []*backendtest.Backend{a, b} {
+				c := replica.As(t, "user:default/guest")
+				await(t, what, func() bool {
+					a.Clock.Advance(time.Second)
+					b.Clock.Advance(time.Second)
+					return holds(c)
+				})
+			}
+		}
+		for n := range 5 {
+			one.full(t, parse(t, component(fmt.Sprint("one-", n), "team")), parse(t, component("both", "first")))
+			two.full(t, parse(t, component(fmt.Sprint("two-", n), "team")), parse(t, component("both", "second")))
+		}
+		everywhere("the last mutation of each to arrive", func(c *backendtest.Client) bool {
+			return total(t, c) == 3 && exists(c, "component/default/one-4") && exists(c, "component/default/two-4")
+		})
+		everywhere("both to belong to the first one", func(c *backendtest.Client) bool {
+			return entity(t, c, "component/default/both")["spec"].(map[string]any)["owner"] == "first"
+		})
+		one.full(t)
+		everywhere("the entities of the first one to go", func(c *backendtest.Client) bool { return !exists(c, "component/default/one-4") })
+	})
+}

@@ -39,7 +39,7 @@ func (p *Pipeline) Process(ctx context.Context, work store.Work) store.Result {
 	}
 	if err != nil {
 		result.JSON, result.Relations, result.Emitted = nil, nil, nil
-		result.Errors = append(result.Errors, asError(err))
+		result.Errors = append(result.Errors, AsError(err))
 		p.log.WarnContext(ctx, "An entity could not be processed", "entity", work.Ref, "location", e.Annotation(catalogmodel.AnnotationManagedByLocation), "error", err)
 	}
 	return result
@@ -249,7 +249,7 @@ func (p *Pipeline) read(ctx context.Context, location, origin catalogmodel.Locat
 
 // report adds to the errors of a result that does not fail.
 func (p *Pipeline) report(ctx context.Context, result *store.Result, location catalogmodel.LocationRef, err error) {
-	result.Errors = append(result.Errors, asError(err))
+	result.Errors = append(result.Errors, AsError(err))
 	p.log.WarnContext(ctx, "Something at a location was left out", "location", location.String(), "error", err)
 }
 
@@ -282,7 +282,8 @@ func place(e catalogmodel.Entity) string {
 
 func inputError(format string, args ...any) error { return service.InputError.Errorf(format, args...) }
 
-func asError(err error) store.Error {
+// AsError is the error in the form that is stored.
+func AsError(err error) store.Error {
 	if named := (*service.Error)(nil); errors.As(err, &named) {
 		return store.Error{Name: string(named.Name), Message: err.Error()}
 	}
