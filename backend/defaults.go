@@ -22,8 +22,9 @@ import (
 	"github.com/portico-dev/portico/service/scheduler"
 )
 
-// defaultServices are the services that every backend has unless an adopter replaces them.
-func (b *Backend) defaultServices() []service.Service {
+// defaultServices are the services that every backend has unless an adopter replaces them with added ones.
+func (b *Backend) defaultServices(added []service.Service) []service.Service {
+	isDatabase := func(s service.Service) bool { return s.Type() == reflect.TypeFor[*bun.DB]() }
 	services := slices.Concat(
 		logger.Services(),
 		health.Services(),
@@ -31,7 +32,7 @@ func (b *Backend) defaultServices() []service.Service {
 		auth.Services(),
 		database.Services(),
 		cache.Services(),
-		scheduler.Services(),
+		scheduler.Services(slices.ContainsFunc(added, isDatabase)),
 	)
 	if !b.quiet {
 		return services

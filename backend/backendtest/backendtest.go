@@ -28,6 +28,8 @@ type Backend struct {
 	Log *Log
 	// Clock is the clockwork.Clock service of the backend. It stands still until the test advances it.
 	Clock *clockwork.FakeClock
+
+	tasks tasks
 }
 
 // Start starts a backend with the features and stops it when the test ends. The test fails at once if the backend can't be started; see
@@ -96,6 +98,7 @@ func (b *Backend) services() []service.Service {
 		}),
 		service.Root[clockwork.Clock](func() clockwork.Clock { return b.Clock }),
 		service.PerPlugin[service.HTTPAuth](func() service.HTTPAuth { return httpAuth{} }),
+		service.PerPlugin[service.Scheduler](b.scheduler),
 	}
 }
 
