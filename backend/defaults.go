@@ -16,6 +16,7 @@ import (
 	"github.com/portico-dev/portico/service/auth"
 	"github.com/portico-dev/portico/service/cache"
 	"github.com/portico-dev/portico/service/database"
+	"github.com/portico-dev/portico/service/events"
 	"github.com/portico-dev/portico/service/health"
 	"github.com/portico-dev/portico/service/httprouter"
 	"github.com/portico-dev/portico/service/logger"
@@ -32,6 +33,7 @@ func (b *Backend) defaultServices(added []service.Service) []service.Service {
 		auth.Services(),
 		database.Services(),
 		cache.Services(),
+		events.Services(),
 		scheduler.Services(slices.ContainsFunc(added, isDatabase)),
 	)
 	if !b.quiet {

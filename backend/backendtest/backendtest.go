@@ -17,6 +17,7 @@ import (
 	"github.com/portico-dev/portico/plugin"
 	"github.com/portico-dev/portico/service"
 	"github.com/portico-dev/portico/service/config"
+	"github.com/portico-dev/portico/service/events"
 	"github.com/portico-dev/portico/service/logger"
 )
 
@@ -29,7 +30,8 @@ type Backend struct {
 	// Clock is the clockwork.Clock service of the backend. It stands still until the test advances it.
 	Clock *clockwork.FakeClock
 
-	tasks tasks
+	tasks  tasks
+	events *events.Events
 }
 
 // Start starts a backend with the features and stops it when the test ends. The test fails at once if the backend can't be started; see
@@ -99,6 +101,7 @@ func (b *Backend) services() []service.Service {
 		service.Root[clockwork.Clock](func() clockwork.Clock { return b.Clock }),
 		service.PerPlugin[service.HTTPAuth](func() service.HTTPAuth { return httpAuth{} }),
 		service.PerPlugin[service.Scheduler](b.scheduler),
+		service.Root[*events.Bus](b.newBus, service.Eager()),
 	}
 }
 
