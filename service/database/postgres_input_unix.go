@@ -21,11 +21,11 @@ func hasInput(conn net.Conn) bool {
 	if err != nil {
 		return true
 	}
+	// Control rather than Read: the driver may have left a reader behind that waits for the next input, and Read would wait for it.
 	var peeked error
-	err = raw.Read(func(fd uintptr) bool {
+	err = raw.Control(func(fd uintptr) {
 		var buf [1]byte
 		_, _, peeked = syscall.Recvfrom(int(fd), buf[:], syscall.MSG_PEEK)
-		return true
 	})
 	return err != nil || peeked != syscall.EAGAIN
 }
