@@ -87,6 +87,11 @@ func start(d deps) error {
 			if err := connect(ctx, providers, s, engine, d.Log); err != nil {
 				return err
 			}
+			if !settings.keepForgotten {
+				if err := forget(ctx, s, providers, d.Log); err != nil {
+					return err
+				}
+			}
 			run.start()
 			return nil
 		},
@@ -95,13 +100,28 @@ func start(d deps) error {
 	return nil
 }
 
+// forget takes away what providers have brought that are not there any more.
+func forget(ctx context.Context, s *store.Store, providers []EntityProvider, log *slog.Logger) error {
+	names := make([]string, len(providers))
+	for i, p := range providers {
+		names[i] = p.Name()
+	}
+	forgotten, err := s.Forget(ctx, names)
+	for _, name := range forgotten {
+		log.InfoContext(ctx, "Removed the entities of an entity provider that is not there any more (see catalog.orphanProviderStrategy)", "provider", name)
+	}
+	return err
+}
+
 // settings are what the configuration says of the catalog.
 type settings struct {
 	locations   []ingest.Location
 	rules       *ingest.Rules
 	interval    time.Duration
 	keepOrphans bool
-	disabled    map[string]bool // names of providers
+	// keepForgotten leaves the entities of providers that are not there any more.
+	keepForgotten bool
+	disabled      map[string]bool // names of providers
 }
 
 // defaultInterval is Backstage's: entities are processed every 100 to 150 seconds.
@@ -128,11 +148,13 @@ func readSettings(cfg service.Config) (settings, error) {
 	} else if err := cfg.Decode("catalog.processingInterval", &s.interval); err != nil {
 		return s, err
 	}
-	strategy := "delete"
-	if err := cfg.Decode("catalog.orphanStrategy", &strategy); err != nil {
-		return s, err
+	for key, keep := range map[string]*bool{"catalog.orphanStrategy": &s.keepOrphans, "catalog.orphanProviderStrategy": &s.keepForgotten} {
+		strategy := "delete"
+		if err := cfg.Decode(key, &strategy); err != nil {
+			return s, err
+		}
+		*keep = strategy == "keep"
 	}
-	s.keepOrphans = strategy == "keep"
 	var options map[string]struct {
 		Disabled bool `config:"disabled"`
 	}
