@@ -17,6 +17,7 @@ import (
 	"github.com/portico-dev/portico/service/cache"
 	"github.com/portico-dev/portico/service/database"
 	"github.com/portico-dev/portico/service/discovery"
+	"github.com/portico-dev/portico/service/events"
 	"github.com/portico-dev/portico/service/health"
 	"github.com/portico-dev/portico/service/httprouter"
 	"github.com/portico-dev/portico/service/integration"
@@ -25,8 +26,9 @@ import (
 	"github.com/portico-dev/portico/service/urlreader"
 )
 
-// defaultServices are the services that every backend has unless an adopter replaces them.
-func (b *Backend) defaultServices() []service.Service {
+// defaultServices are the services that every backend has unless an adopter replaces them with added ones.
+func (b *Backend) defaultServices(added []service.Service) []service.Service {
+	isDatabase := func(s service.Service) bool { return s.Type() == reflect.TypeFor[*bun.DB]() }
 	services := slices.Concat(
 		logger.Services(),
 		health.Services(),
@@ -34,10 +36,11 @@ func (b *Backend) defaultServices() []service.Service {
 		auth.Services(),
 		database.Services(),
 		cache.Services(),
-		scheduler.Services(),
 		discovery.Services(),
 		integration.Services(),
 		urlreader.Services(),
+		events.Services(),
+		scheduler.Services(slices.ContainsFunc(added, isDatabase)),
 	)
 	if !b.quiet {
 		return services

@@ -1,0 +1,3 @@
+package scheduler_test
+
+func isReplica() bool { return false }
