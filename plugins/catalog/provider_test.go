@@ -118,7 +118,7 @@ func TestProvidersNeedNamesOfTheirOwn(t *testing.T) {
 func TestRecorder(t *testing.T) {
 	t.Parallel()
 	var got catalog.EntityProviderRecorder
-	backendtest.Start(t, module(&source{name: "one"}), backendtest.ExtensionPoint[catalog.EntityProviders](catalog.EntityProvidersPoint, &got))
+	backendtest.Start(t, module(&source{name: "one"}), backendtest.ExtensionPoint(catalog.EntityProvidersPoint, &got))
 	if len(got.Providers) != 1 || got.Providers[0].Name() != "one" {
 		t.Errorf("recorded %v", got.Providers)
 	}
