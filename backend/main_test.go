@@ -52,6 +52,7 @@ func TestCommandLine(t *testing.T) {
 		not            string
 	}{
 		"help":                        {good, []string{"--help"}, 0, []string{"Usage: portal", "config check", "inspect", "--config"}, nil, ""},
+		"version":                     {good, []string{"--version"}, 0, []string{"portal", "go1."}, nil, ""},
 		"wrong argument":              {good, []string{"frobnicate"}, 2, nil, []string{"frobnicate", "portal --help"}, ""},
 		"check":                       {good, []string{"config", "check"}, 0, []string{"are fine"}, nil, ""},
 		"check, a misspelt key":       {good + "  limt: 1\n", []string{"config", "check"}, 0, nil, nil, ""},
