@@ -10,7 +10,6 @@ import (
 	"runtime"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/uptrace/bun"
 
@@ -93,18 +92,9 @@ func (r *running) ingest(b *testing.B, entities []catalogmodel.Entity) {
 	if err := r.source.conn.ApplyMutation(b.Context(), catalog.FullMutation(entities...)); err != nil {
 		b.Fatal(err)
 	}
-	ticker := time.NewTicker(2 * time.Millisecond)
-	defer ticker.Stop()
-	for range ticker.C {
-		var left int
-		const query = "SELECT (SELECT COUNT(*) FROM stitch_queue) + (SELECT COUNT(*) FROM refresh_state) - (SELECT COUNT(*) FROM final_entities)"
-		if err := r.db.NewRaw(query).Scan(b.Context(), &left); err != nil {
-			b.Fatal(err)
-		}
-		if left == 0 {
-			return
-		}
-	}
+	// Entities are served when they are final: with all relations, for nothing is stitched before everything is processed.
+	client := r.As(b, "user:default/guest")
+	await(b, "all entities to be served", func() bool { return total(b, client) == len(entities) })
 }
 
 // BenchmarkIngest measures the time from the mutation of a provider to all entities being processed, stitched and served.

@@ -28,12 +28,15 @@ func located(file string) backend.Feature {
 	}}})
 }
 
+// patience is how long tests wait for what comes in milliseconds if nobody else needs the machine.
+const patience = 2 * time.Minute
+
 // await waits until the condition holds.
-func await(t *testing.T, what string, holds func() bool) {
+func await(t testing.TB, what string, holds func() bool) {
 	t.Helper()
 	ticker := time.NewTicker(2 * time.Millisecond)
 	defer ticker.Stop()
-	deadline := time.After(30 * time.Second)
+	deadline := time.After(patience)
 	for !holds() {
 		select {
 		case <-ticker.C:
@@ -44,7 +47,7 @@ func await(t *testing.T, what string, holds func() bool) {
 }
 
 // total is the number of entities that the catalog serves.
-func total(t *testing.T, c *backendtest.Client) int {
+func total(t testing.TB, c *backendtest.Client) int {
 	t.Helper()
 	return backendtest.JSON[struct{ TotalItems int }](t, c.Get("/api/catalog/entities/by-query?limit=0")).TotalItems
 }

@@ -11,6 +11,7 @@ import (
 	"runtime/debug"
 
 	"github.com/portico-dev/portico/catalogmodel"
+	"github.com/portico-dev/portico/plugins/catalog/internal/query"
 	"github.com/portico-dev/portico/plugins/catalog/internal/store"
 	"github.com/portico-dev/portico/service"
 )
@@ -71,6 +72,9 @@ func (p *Pipeline) process(ctx context.Context, e catalogmodel.Entity, result *s
 		return service.ConflictError.Errorf("Fatal: The entity kind, namespace, or name changed during processing")
 	}
 	if err := p.validate(e); err != nil {
+		return err
+	}
+	if _, err := query.Terms(e); err != nil { // it could not be found
 		return err
 	}
 	if catalogmodel.Location.Is(e) {
