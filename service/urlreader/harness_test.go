@@ -159,7 +159,6 @@ type item struct {
 	name, content, link string
 	mode                int64
 	typ                 byte
-	size                int64 // if it isn't that of the content
 }
 
 func tarball(t testing.TB, items ...item) []byte {

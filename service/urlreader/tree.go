@@ -27,8 +27,8 @@ type Tree struct {
 	read bool
 }
 
-// NewTree makes a tree of files, for a [Source] that has no archives. close, which may be nil, is called when the tree is closed.
-func NewTree(etag string, files iter.Seq2[service.URLTreeFile, error], close func() error) *Tree {
+// NewTree makes a tree of files, for a [Source] that has no archives. release, which may be nil, is called when the tree is closed.
+func NewTree(etag string, files iter.Seq2[service.URLTreeFile, error], release func() error) *Tree {
 	entries := func(yield func(*entry, error) bool) {
 		for f, err := range files {
 			if err != nil {
@@ -48,7 +48,7 @@ func NewTree(etag string, files iter.Seq2[service.URLTreeFile, error], close fun
 			}
 		}
 	}
-	return &Tree{etag: etag, entries: entries, close: close}
+	return &Tree{etag: etag, entries: entries, close: release}
 }
 
 // ETag implements service.URLTree.
