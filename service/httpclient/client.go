@@ -67,6 +67,9 @@ var segment = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
 // target is the plugin that answers requests for the URL, or empty: the one that is named in the path and has its base URL there. A token
 // never goes anywhere else.
 func (a *authenticated) target(ctx context.Context, req *http.Request) string {
+	if id, ok := a.transport.local(req); ok {
+		return id
+	}
 	for id := range strings.SplitSeq(strings.Trim(req.URL.EscapedPath(), "/"), "/") {
 		if !segment.MatchString(id) {
 			continue

@@ -44,7 +44,7 @@ func who(id string) backend.Feature {
 			return c.JSON(http.StatusOK, map[string]any{"who": credentials.String(), "kind": credentials.Kind})
 		}
 		g.GET("/who", answer)
-		g.GET("/open/who", answer)
+		g.GET("/open/hello", func(c echo.Context) error { return c.String(http.StatusOK, "hello") })
 	}))
 }
 
@@ -173,33 +173,37 @@ func TestAfterTheEnd(t *testing.T) {
 	}
 }
 
-// BenchmarkCall calls another plugin, with credentials, in memory and over a socket of this machine.
+// BenchmarkCall calls another plugin, with a token, in memory and over a socket of this machine: the call alone, and with a handler that
+// asks who calls.
 func BenchmarkCall(b *testing.B) {
 	var client *http.Client
 	var discovery service.Discovery
 	backend := backendtest.Start(b, who("target"), caller(&client, &discovery))
 	network := &http.Transport{}
 	b.Cleanup(network.CloseIdleConnections)
-	for _, w := range []way{{"memory", client, backend.URL()}, {"socket", &http.Client{Transport: network}, backend.URL()}} {
-		b.Run(w.name, func(b *testing.B) {
-			b.ReportAllocs()
-			for b.Loop() {
-				req, err := http.NewRequestWithContext(b.Context(), http.MethodGet, w.base+"/api/target/who", nil)
-				if err != nil {
-					b.Fatal(err)
+	for _, path := range []string{"open/hello", "who"} {
+		url := backend.URL() + "/api/target/" + path
+		for _, w := range []way{{name: "memory", client: client}, {name: "socket", client: &http.Client{Transport: network}}} {
+			b.Run(path+"/"+w.name, func(b *testing.B) {
+				b.ReportAllocs()
+				for b.Loop() {
+					req, err := http.NewRequestWithContext(b.Context(), http.MethodGet, url, nil)
+					if err != nil {
+						b.Fatal(err)
+					}
+					if w.name == "socket" {
+						req.Header.Set("Authorization", `Bearer mock-service-token:{"sub":"plugin:caller","target":"target"}`)
+					}
+					res, err := w.client.Do(req)
+					if err != nil {
+						b.Fatal(err)
+					}
+					if _, err := io.Copy(io.Discard, res.Body); err != nil || res.StatusCode != http.StatusOK {
+						b.Fatal(res.Status, err)
+					}
+					res.Body.Close()
 				}
-				if w.name == "socket" {
-					req.Header.Set("Authorization", `Bearer mock-service-token:{"sub":"plugin:caller","target":"target"}`)
-				}
-				res, err := w.client.Do(req)
-				if err != nil {
-					b.Fatal(err)
-				}
-				if _, err := io.Copy(io.Discard, res.Body); err != nil || res.StatusCode != http.StatusOK {
-					b.Fatal(res.Status, err)
-				}
-				res.Body.Close()
-			}
-		})
+			})
+		}
 	}
 }

@@ -422,7 +422,7 @@ func TestGone(t *testing.T) {
 		})
 		t.Run("timeout of the client", func(t *testing.T) {
 			c := *w.client
-			c.Timeout = 20 * time.Millisecond
+			c.Timeout = 200 * time.Millisecond
 			res, err := c.Get(w.base + "/begun")
 			if err != nil {
 				t.Fatal(err)

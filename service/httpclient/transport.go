@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/fx"
@@ -21,6 +22,8 @@ const (
 	apiPrefix = "/api/"
 	// stopGrace is how long handlers may take to return once their requests have been cut.
 	stopGrace = 2 * time.Second
+	// workerIdle is how long a worker waits for another request.
+	workerIdle = 5 * time.Second
 )
 
 var errStopped = errors.New("httpclient: the backend has stopped")
@@ -33,11 +36,13 @@ type Transport struct {
 	instance service.Instance
 	network  *http.Transport
 	log      *slog.Logger
+	baseURL  atomic.Pointer[string]
 
 	lifetime context.Context
 	end      context.CancelCauseFunc
-	mu       sync.Mutex // guards the beginning of handlers against the end
-	handlers sync.WaitGroup
+	mu       sync.Mutex // guards the beginning of workers against the end
+	workers  sync.WaitGroup
+	work     chan *exchange // to workers that wait
 }
 
 func newTransport(server *httprouter.Server, instance service.Instance, log service.RootLogger, lifecycle fx.Lifecycle) *Transport {
@@ -45,6 +50,7 @@ func newTransport(server *httprouter.Server, instance service.Instance, log serv
 		server: server, handler: server.Handler(), instance: instance, network: http.DefaultTransport.(*http.Transport).Clone(),
 		log: log.With("service", "httpClient"),
 	}
+	t.work = make(chan *exchange)
 	t.lifetime, t.end = context.WithCancelCause(context.Background())
 	lifecycle.Append(fx.Hook{OnStop: t.stop})
 	return t
@@ -57,7 +63,7 @@ func (t *Transport) stop(ctx context.Context) error {
 	t.network.CloseIdleConnections()
 	ended := make(chan struct{})
 	go func() {
-		t.handlers.Wait()
+		t.workers.Wait()
 		close(ended)
 	}()
 	ctx, cancel := context.WithTimeout(ctx, stopGrace)
@@ -72,7 +78,10 @@ func (t *Transport) stop(ctx context.Context) error {
 
 // RoundTrip implements http.RoundTripper.
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
-	if req.URL == nil || !t.isLocal(req) {
+	if req.URL == nil {
+		return t.network.RoundTrip(req)
+	}
+	if _, ok := t.local(req); !ok {
 		return t.network.RoundTrip(req)
 	}
 	x, err := newExchange(req)
@@ -82,27 +91,70 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 		return nil, fmt.Errorf("httpclient: %w", err)
 	}
-	t.mu.Lock()
-	if t.lifetime.Err() != nil {
-		t.mu.Unlock()
+	if err := t.begin(x); err != nil {
 		x.request.close()
-		return nil, errStopped
+		return nil, err
 	}
-	t.handlers.Go(func() { x.serve(t.lifetime, t.handler, t.log) })
-	t.mu.Unlock()
 	return x.response()
 }
 
-// isLocal tells whether the request is one for a plugin of this backend. A connection that is to become something else than HTTP has to
-// be a real one.
-func (t *Transport) isLocal(req *http.Request) bool {
+// begin has a worker serve the request: one that waits, or a new one.
+func (t *Transport) begin(x *exchange) error {
+	select {
+	case t.work <- x:
+		return nil
+	default:
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.lifetime.Err() != nil {
+		return errStopped
+	}
+	t.workers.Go(func() { t.serve(x) })
+	return nil
+}
+
+// serve serves one request after another, until there is none for a while. Handlers need stacks that are larger than those of new
+// goroutines, and growing one costs more than all the rest of a call.
+func (t *Transport) serve(x *exchange) {
+	idle := time.NewTimer(workerIdle)
+	defer idle.Stop()
+	for {
+		x.serve(t.lifetime, t.handler, t.log)
+		idle.Reset(workerIdle)
+		select {
+		case x = <-t.work:
+		case <-idle.C:
+			return
+		case <-t.lifetime.Done():
+			return
+		}
+	}
+}
+
+// local is the plugin of this backend that the request is for. A connection that is to become something else than HTTP has to be a real
+// one.
+func (t *Transport) local(req *http.Request) (pluginID string, ok bool) {
 	rest, ok := strings.CutPrefix(req.URL.Path, apiPrefix)
-	if !ok || req.Method == http.MethodConnect || req.Header["Upgrade"] != nil || !below(req.URL, t.server.LocalURL()) {
-		return false
+	if !ok || req.Method == http.MethodConnect || req.Header["Upgrade"] != nil || !below(req.URL, t.localURL()) {
+		return "", false
 	}
 	id, _, _ := strings.Cut(rest, "/")
 	_, ok = t.instance.Plugin(id)
-	return ok
+	return id, ok
+}
+
+// localURL is that of the server, which stays the same once it listens.
+func (t *Transport) localURL() string {
+	if known := t.baseURL.Load(); known != nil {
+		return *known
+	}
+	base := t.server.LocalURL()
+	if t.server.Addr() != nil {
+		base = t.server.LocalURL()
+		t.baseURL.Store(&base)
+	}
+	return base
 }
 
 // below tells whether the URL begins with the base, which has no slash at its end.
