@@ -201,9 +201,12 @@ func TestTheReplicaThatStartedLastSetsTheTopics(t *testing.T) {
 		older.await(t, 1)
 		b := startReplica(t, on(db), newer.subscription("all", true, "push", "merge"))
 		b.publish(t, "merge", 2)
-		expect(t, newer.await(t, 1), "merge 2")
 		b.publish(t, "push", 3)
-		newer.await(t, 2)
+		for n := 2; ; n++ { // the first event may come again
+			if got := newer.await(t, n); slices.Contains(got, "merge 2") && slices.Contains(got, "push 3") {
+				break
+			}
+		}
 	})
 }
 

@@ -19,9 +19,7 @@ import (
 	"github.com/portico-dev/portico/service/scheduler"
 )
 
-func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m)
-}
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // local is a scheduler without a database.
 func local(log slog.Handler) *scheduler.Scheduler {
