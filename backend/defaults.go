@@ -19,6 +19,7 @@ import (
 	"github.com/portico-dev/portico/service/discovery"
 	"github.com/portico-dev/portico/service/events"
 	"github.com/portico-dev/portico/service/health"
+	"github.com/portico-dev/portico/service/httpclient"
 	"github.com/portico-dev/portico/service/httprouter"
 	"github.com/portico-dev/portico/service/integration"
 	"github.com/portico-dev/portico/service/logger"
@@ -34,6 +35,7 @@ func (b *Backend) defaultServices(added []service.Service) []service.Service {
 		health.Services(),
 		httprouter.Services(),
 		auth.Services(),
+		httpclient.Services(),
 		database.Services(),
 		cache.Services(),
 		discovery.Services(),

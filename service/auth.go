@@ -145,6 +145,20 @@ type Auth interface {
 	PublicKeys(ctx context.Context) ([]json.RawMessage, error)
 }
 
+type actsForKey struct{}
+
+// OnBehalfOf has requests that are made with the context and the plugin's *http.Client made on behalf of somebody: mostly of who makes the
+// request that the plugin is serving.
+func OnBehalfOf(ctx context.Context, c Credentials) context.Context {
+	return context.WithValue(ctx, actsForKey{}, c)
+}
+
+// ActsFor tells on whose behalf requests are made with the context, if [OnBehalfOf] has said so.
+func ActsFor(ctx context.Context) (Credentials, bool) {
+	c, ok := ctx.Value(actsForKey{}).(Credentials)
+	return c, ok
+}
+
 // HTTPAuth tells who makes a request: Backstage's core.httpAuth. Safe for concurrent use.
 type HTTPAuth interface {
 	// Credentials returns the credentials of the request, of kind AllowNone where it has none. With kinds given, others are refused: with an

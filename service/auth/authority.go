@@ -15,6 +15,7 @@ import (
 	"github.com/portico-dev/portico/service/auth/internal/keys"
 	"github.com/portico-dev/portico/service/auth/internal/remote"
 	"github.com/portico-dev/portico/service/database"
+	"github.com/portico-dev/portico/service/httpclient"
 )
 
 // authority is what the plugins of a backend share: whom to believe, and how to find out.
@@ -41,7 +42,7 @@ type authorityDeps struct {
 	Discovery service.Discovery
 	Clock     clockwork.Clock
 	Databases *database.Manager
-	Transport *transport
+	Transport *httpclient.Transport
 	Logger    service.RootLogger
 	Lifecycle fx.Lifecycle
 }

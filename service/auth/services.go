@@ -12,7 +12,6 @@ var schema []byte
 // Services declares the service.Auth and service.HTTPAuth of each plugin, and the service.UserInfo of a backend.
 func Services() []service.Service {
 	return []service.Service{
-		service.Root[*transport](newTransport),
 		service.Root[*authority](newAuthority, service.ConfigSchema(schema)),
 		service.PerPlugin[service.Auth](newAuth),
 		service.PerPlugin[service.HTTPAuth](newHTTPAuth),

@@ -14,6 +14,7 @@ import (
 
 	"github.com/portico-dev/portico/service"
 	"github.com/portico-dev/portico/service/auth/internal/jws"
+	"github.com/portico-dev/portico/service/httpclient"
 )
 
 const (
@@ -37,7 +38,7 @@ type knownUser struct {
 	until time.Time
 }
 
-func newUserInfo(discovery service.Discovery, transport *transport, clock clockwork.Clock) (service.UserInfo, error) {
+func newUserInfo(discovery service.Discovery, transport *httpclient.Transport, clock clockwork.Clock) (service.UserInfo, error) {
 	known, err := lru.New[string, knownUser](maxUserInfos)
 	if err != nil {
 		return nil, err

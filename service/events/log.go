@@ -8,6 +8,7 @@ import (
 	"errors"
 	"log/slog"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/uptrace/bun"
@@ -73,34 +74,47 @@ func (s storedEvent) event() (service.Event, error) {
 // channel is what processes listen to on PostgreSQL.
 const channel = "portico_events"
 
-// append stores events, and returns the number of the last one.
+// append stores events, and returns the number of the last one. The row of the head stays locked until the commit, so that numbers become
+// visible in order.
 func (l *eventLog) append(ctx context.Context, events []storedEvent) (position int64, err error) {
+	if l.db.Dialect().Name() == dialect.PG {
+		return l.appendAtOnce(ctx, events)
+	}
 	err = l.db.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error {
-		// The row stays locked until the commit, so that numbers become visible in order.
-		query := "UPDATE portico_event_head SET position = position + ? WHERE id = 1"
-		if tx.Dialect().Name() == dialect.MySQL {
-			if _, err := tx.ExecContext(ctx, query, len(events)); err != nil {
-				return err
-			}
-			if err := tx.NewRaw("SELECT position FROM portico_event_head WHERE id = 1").Scan(ctx, &position); err != nil {
-				return err
-			}
-		} else if err := tx.NewRaw(query+" RETURNING position", len(events)).Scan(ctx, &position); err != nil {
+		_, err := tx.ExecContext(ctx, "UPDATE portico_event_head SET position = position + ? WHERE id = 1", len(events))
+		if err != nil {
+			return err
+		}
+		if err := tx.NewRaw("SELECT position FROM portico_event_head WHERE id = 1").Scan(ctx, &position); err != nil {
 			return err
 		}
 		for n := range events {
 			events[n].ID = position - int64(len(events)-1-n)
 			events[n].Origin = l.origin
 		}
-		if _, err := tx.NewInsert().Model(&events).Value("created_at", "?", dbtime.Now(tx)).Exec(ctx); err != nil {
-			return err
-		}
-		if tx.Dialect().Name() != dialect.PG {
-			return nil
-		}
-		_, err := tx.ExecContext(ctx, "SELECT pg_notify(?, '')", channel)
+		_, err = tx.NewInsert().Model(&events).Value("created_at", "?", dbtime.Now(tx)).Exec(ctx)
 		return err
 	})
+	return position, err
+}
+
+// appendAtOnce stores events in one statement, and notifies those who listen: how fast events get to other replicas depends on it.
+func (l *eventLog) appendAtOnce(ctx context.Context, events []storedEvent) (position int64, err error) {
+	args := make([]any, 0, 5*len(events)+6)
+	args = append(args, len(events))
+	for n, e := range events {
+		args = append(args, n+1-len(events), e.Topic, e.Payload, e.Metadata, e.Size)
+	}
+	args = append(args, l.origin, dbtime.Now(l.db), channel)
+	err = l.db.NewRaw(`WITH head AS (
+			UPDATE portico_event_head SET position = position + ? WHERE id = 1 RETURNING position
+		), event (n, topic, payload, metadata, size) AS (
+			VALUES `+strings.Repeat(", (?, ?, ?, ?, ?)", len(events))[2:]+`
+		), stored AS (
+			INSERT INTO portico_events (id, topic, payload, metadata, size, origin, created_at)
+			SELECT position + n, topic, payload, metadata, size, ?, ? FROM head, event
+		)
+		SELECT position FROM (SELECT position, pg_notify(?, '') FROM head) AS notified`, args...).Scan(ctx, &position)
 	return position, err
 }
 

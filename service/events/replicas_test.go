@@ -69,6 +69,9 @@ func TestDurableSubscribersMissNothing(t *testing.T) {
 	t.Parallel()
 	backendtest.EachDatabase(t, func(t *testing.T, db *bun.DB) {
 		t.Parallel()
+		if db.Dialect().Name() == dialect.SQLite {
+			t.Skip("there are no other replicas")
+		}
 		all := newRecorder()
 		first := startReplica(t, on(db), all.subscription("all", true, "push"))
 		first.publish(t, "push", 0)
@@ -87,6 +90,21 @@ func TestDurableSubscribersMissNothing(t *testing.T) {
 		publisher.publish(t, "push", 4)
 		startReplica(t, on(db), all.subscription("all", true, "push"))
 		expect(t, all.await(t, 5), "push 0", "push 1", "push 2", "push 3", "push 4")
+	})
+}
+
+func TestDurableSubscribersGoOnAfterARestart(t *testing.T) {
+	t.Parallel()
+	backendtest.EachDatabase(t, func(t *testing.T, db *bun.DB) {
+		t.Parallel()
+		all := newRecorder()
+		for n := range 3 {
+			r := startReplica(t, on(db), all.subscription("all", true, "push"), newRecorder().subscription("other", true, "push"))
+			r.publish(t, "push", n)
+			all.await(t, n+1)
+			r.stop(t)
+		}
+		expect(t, all.await(t, 3), "push 0", "push 1", "push 2")
 	})
 }
 

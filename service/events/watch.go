@@ -37,19 +37,19 @@ func (h *head) position() int64 {
 	return h.last
 }
 
-// after waits until the log goes further than a position. It returns how far, and up to where events were dropped.
+// after waits until the log goes further than a position. It returns how far, and up to where events were dropped; an error is the end of
+// the context.
 func (h *head) after(ctx context.Context, position int64) (last, dropped int64, err error) {
 	for {
 		h.mu.Lock()
 		last, dropped, changed := h.last, h.dropped, h.changed
 		h.mu.Unlock()
-		if last > position {
-			return last, dropped, nil
+		if err := ctx.Err(); err != nil || last > position {
+			return last, dropped, err
 		}
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			return 0, 0, ctx.Err()
 		}
 	}
 }

@@ -20,9 +20,6 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if isReplica() { // see TestKilledReplicas
-		return
-	}
 	goleak.VerifyTestMain(m)
 }
 

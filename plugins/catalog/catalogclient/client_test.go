@@ -36,7 +36,7 @@ func TestClient(t *testing.T) {
 				"locations": []any{map[string]any{"type": "file", "target": "../testdata/fixtures/all.yaml"}},
 			},
 		}),
-		service.Root[*http.Client](newHTTP),
+		service.PerPlugin[*http.Client](newHTTP),
 	)
 	_ = b
 	<-ready

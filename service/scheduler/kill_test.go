@@ -1,3 +1,0 @@
-package scheduler_test
-
-func isReplica() bool { return false }
