@@ -181,7 +181,7 @@ func (b *Backend) plan(ctx context.Context) (*wiring.Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	sorted.Defaults = b.defaultServices()
+	sorted.Defaults = b.defaultServices(sorted.Services)
 	sorted.Migrate = migrate
 	sorted.RootValues, sorted.PluginValues = valueTypes()
 	return wiring.NewPlan(sorted)

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -369,5 +370,17 @@ func TestAPanicInAHandlerIsContained(t *testing.T) {
 	}
 	if !found {
 		t.Error("the log has no error of the plugin")
+	}
+}
+
+func TestNothingRunsOnADatabaseWhoseMigrationsFail(t *testing.T) {
+	t.Parallel()
+	_, err := backendtest.TryStart(t,
+		plugin.New("todo", plugin.Migrations(fstest.MapFS{"1_create.sql": {Data: []byte("CREATE TABEL items (id integer)")}}),
+			plugin.Init(func() { t.Error("the plugin ran") })),
+		plugin.NewModule("todo", "m", plugin.Init(func() { t.Error("the module ran") })),
+	)
+	if err == nil || !strings.Contains(err.Error(), "1_create") || strings.Count(err.Error(), "plugin todo") != 1 {
+		t.Errorf("error is %v", err)
 	}
 }

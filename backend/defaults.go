@@ -17,15 +17,19 @@ import (
 	"github.com/portico-dev/portico/service/cache"
 	"github.com/portico-dev/portico/service/database"
 	"github.com/portico-dev/portico/service/discovery"
+	"github.com/portico-dev/portico/service/events"
 	"github.com/portico-dev/portico/service/health"
 	"github.com/portico-dev/portico/service/httpclient"
 	"github.com/portico-dev/portico/service/httprouter"
+	"github.com/portico-dev/portico/service/integration"
 	"github.com/portico-dev/portico/service/logger"
 	"github.com/portico-dev/portico/service/scheduler"
+	"github.com/portico-dev/portico/service/urlreader"
 )
 
-// defaultServices are the services that every backend has unless an adopter replaces them.
-func (b *Backend) defaultServices() []service.Service {
+// defaultServices are the services that every backend has unless an adopter replaces them with added ones.
+func (b *Backend) defaultServices(added []service.Service) []service.Service {
+	isDatabase := func(s service.Service) bool { return s.Type() == reflect.TypeFor[*bun.DB]() }
 	services := slices.Concat(
 		logger.Services(),
 		health.Services(),
@@ -34,8 +38,11 @@ func (b *Backend) defaultServices() []service.Service {
 		httpclient.Services(),
 		database.Services(),
 		cache.Services(),
-		scheduler.Services(),
 		discovery.Services(),
+		integration.Services(),
+		urlreader.Services(),
+		events.Services(),
+		scheduler.Services(slices.ContainsFunc(added, isDatabase)),
 	)
 	if !b.quiet {
 		return services

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -41,6 +42,8 @@ type command struct {
 type arguments struct {
 	Config []string `name:"config" placeholder:"FILE|URL" sep:"none" help:"Read the configuration from here instead of app-config.yaml and app-config.local.yaml. Can be given several times: later ones win."`
 
+	Version kong.VersionFlag `name:"version" help:"Print the versions of the binary and of Portico."`
+
 	Serve serveCommand `cmd:"" default:"withargs" help:"Start the backend and serve until it is told to stop (the default)."`
 
 	ConfigCommands struct {
@@ -69,6 +72,7 @@ func (c *command) run(ctx context.Context, args []string) int {
 		kong.Writers(c.stdout, c.stderr),
 		kong.Exit(func(code int) { exited, status = true, code }),
 		kong.UsageOnError(),
+		kong.Vars{"version": c.versions()},
 	)
 	if err != nil {
 		return c.fail(err)
@@ -97,6 +101,24 @@ func (c *command) run(ctx context.Context, args []string) int {
 	}
 	return 0
 }
+
+// versions tells what the binary was built from, as far as the build has recorded it.
+func (c *command) versions() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return c.name + ", of an unknown version"
+	}
+	text := fmt.Sprintf("%s %s (%s)", c.name, info.Main.Version, info.GoVersion)
+	for _, dependency := range info.Deps {
+		if dependency.Path == modulePath {
+			text += "\nportico " + dependency.Version
+		}
+	}
+	return text
+}
+
+// modulePath is the module of this package.
+const modulePath = "github.com/portico-dev/portico"
 
 func (c *command) fail(err error) int {
 	fmt.Fprintf(c.stderr, "%s: %v\n", c.name, err)

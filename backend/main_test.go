@@ -35,7 +35,7 @@ func run(t *testing.T, appConfig string, args ...string) (status int, stdout, st
 				g.GET("/items", func(c echo.Context) error { return c.NoContent(http.StatusOK) })
 			})),
 		plugin.NewModule("todo", "jira"),
-		service.Root[*http.Client](func() *http.Client { return &http.Client{} }),
+		service.PerPlugin[*http.Client](func() *http.Client { return &http.Client{} }),
 	}, name: "portal", dir: dir, stdout: &out, stderr: &errs}
 	status = c.run(t.Context(), args)
 	return status, out.String(), errs.String()
@@ -52,6 +52,7 @@ func TestCommandLine(t *testing.T) {
 		not            string
 	}{
 		"help":                        {good, []string{"--help"}, 0, []string{"Usage: portal", "config check", "inspect", "--config"}, nil, ""},
+		"version":                     {good, []string{"--version"}, 0, []string{"portal", "go1."}, nil, ""},
 		"wrong argument":              {good, []string{"frobnicate"}, 2, nil, []string{"frobnicate", "portal --help"}, ""},
 		"check":                       {good, []string{"config", "check"}, 0, []string{"are fine"}, nil, ""},
 		"check, a misspelt key":       {good + "  limt: 1\n", []string{"config", "check"}, 0, nil, nil, ""},

@@ -9,8 +9,9 @@
 //	*echo.Group             routes below /api/<plugin>       *echo.Echo        routes of the backend
 //	[HTTPAuth]              who makes a request              [AuthPolicies]    routes that need no credentials
 //	[Health]                readiness checks                 [Instance]        what runs in this backend
-//	[Scheduler]             recurring work                   fx.Lifecycle      hooks of the plugin (or of the root service)
-//	clockwork.Clock         the time, which tests control          plugin.Metadata         which plugin this is
+//	[Scheduler]             recurring work                   [Events]          what has happened, for others to know
+//	clockwork.Clock         the time, which tests control    fx.Lifecycle      hooks of the plugin (or of the root service)
+//	plugin.Metadata         which plugin this is
 //
 // # Declaring and overriding
 //

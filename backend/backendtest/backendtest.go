@@ -18,6 +18,7 @@ import (
 	"github.com/portico-dev/portico/plugins/catalog/catalogtest"
 	"github.com/portico-dev/portico/service"
 	"github.com/portico-dev/portico/service/config"
+	"github.com/portico-dev/portico/service/events"
 	"github.com/portico-dev/portico/service/logger"
 )
 
@@ -29,6 +30,9 @@ type Backend struct {
 	Log *Log
 	// Clock is the clockwork.Clock service of the backend. It stands still until the test advances it.
 	Clock *clockwork.FakeClock
+
+	tasks  tasks
+	events *events.Events
 }
 
 // Start starts a backend with the features and stops it when the test ends. The test fails at once if the backend can't be started; see
@@ -100,6 +104,8 @@ func (b *Backend) services() []service.Service {
 			return logger.New(cfg, logger.Options{Writer: b.Log, Format: logger.FormatJSON})
 		}),
 		service.Root[clockwork.Clock](func() clockwork.Clock { return b.Clock }),
+		service.PerPlugin[service.Scheduler](b.scheduler),
+		service.Root[*events.Bus](b.newBus, service.Eager()),
 	)
 }
 

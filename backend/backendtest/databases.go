@@ -58,15 +58,7 @@ func EachDatabaseConfig(t *testing.T, test func(t *testing.T, section map[string
 		test(t, map[string]any{"client": "better-sqlite3", "connection": ":memory:"})
 	})
 	t.Run("PostgreSQL", func(t *testing.T) {
-		address := serverAddress(t, "PORTICO_TEST_POSTGRES", "postgres://postgres@127.0.0.1:5432")
-		server, err := sql.Open("pgx", address)
-		if err != nil {
-			t.Fatal(err)
-		}
-		prefix := uniquePrefix()
-		useServer(t, "PORTICO_TEST_POSTGRES", server, "SELECT datname FROM pg_database WHERE datname LIKE $1", prefix,
-			func(name string) string { return `DROP DATABASE "` + name + `" WITH (FORCE)` })
-		test(t, map[string]any{"client": "pg", "connection": address, "prefix": prefix})
+		test(t, PostgreSQL(t))
 	})
 	t.Run("MySQL", func(t *testing.T) {
 		address := serverAddress(t, "PORTICO_TEST_MYSQL", "mysql://root@127.0.0.1:3306")
@@ -82,11 +74,26 @@ func EachDatabaseConfig(t *testing.T, test func(t *testing.T, section map[string
 	})
 }
 
+// PostgreSQL is a configuration for backend.database, for tests and benchmarks of what replicas do that share a PostgreSQL server. It is the
+// server that [EachDatabase] uses; all databases that the configuration leads to are dropped afterwards.
+func PostgreSQL(t testing.TB) map[string]any {
+	t.Helper()
+	address := serverAddress(t, "PORTICO_TEST_POSTGRES", "postgres://postgres@127.0.0.1:5432")
+	server, err := sql.Open("pgx", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	prefix := uniquePrefix()
+	useServer(t, "PORTICO_TEST_POSTGRES", server, "SELECT datname FROM pg_database WHERE datname LIKE $1", prefix,
+		func(name string) string { return `DROP DATABASE "` + name + `" WITH (FORCE)` })
+	return map[string]any{"client": "pg", "connection": address, "prefix": prefix}
+}
+
 // uniquePrefix begins the names of databases. It sorts out who left one behind.
 func uniquePrefix() string { return "portico_test_" + strings.ToLower(rand.Text()[:10]) + "_" }
 
 // useServer skips the test if the server doesn't answer, and has the databases with the prefix dropped after the test.
-func useServer(t *testing.T, variable string, server *sql.DB, list, prefix string, drop func(name string) string) {
+func useServer(t testing.TB, variable string, server *sql.DB, list, prefix string, drop func(name string) string) {
 	t.Helper()
 	t.Cleanup(func() {
 		if err := server.Close(); err != nil {
@@ -124,7 +131,7 @@ func useServer(t *testing.T, variable string, server *sql.DB, list, prefix strin
 	})
 }
 
-func serverAddress(t *testing.T, variable, usual string) string {
+func serverAddress(t testing.TB, variable, usual string) string {
 	t.Helper()
 	if address := os.Getenv(variable); address != "" {
 		return address
@@ -133,7 +140,7 @@ func serverAddress(t *testing.T, variable, usual string) string {
 }
 
 // skipWithout skips a test whose server doesn't answer.
-func skipWithout(t *testing.T, variable string, err error) {
+func skipWithout(t testing.TB, variable string, err error) {
 	t.Helper()
 	message := fmt.Sprintf("no server answers (%v); start one, or name one in the environment variable %s", err, variable)
 	if os.Getenv("PORTICO_TEST_REQUIRE") == "all" {

@@ -27,7 +27,9 @@ func TestCMDB(t *testing.T) {
 		"catalog": map[string]any{"providers": map[string]any{"cmdb": map[string]any{"url": server.URL, "every": "5m"}}},
 	}))
 	guest := b.As(t, "user:default/guest")
-	status := func(name string) int { return guest.Get("/api/catalog/entities/by-name/component/default/" + name).StatusCode }
+	status := func(name string) int {
+		return guest.Get("/api/catalog/entities/by-name/component/default/" + name).StatusCode
+	}
 	until := func(what string, done func() bool) {
 		t.Helper()
 		for deadline := time.Now().Add(10 * time.Second); !done(); {

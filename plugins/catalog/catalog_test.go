@@ -28,12 +28,15 @@ func located(file string) backend.Feature {
 	}}})
 }
 
+// patience is how long tests wait for what comes in milliseconds if nobody else needs the machine.
+const patience = 2 * time.Minute
+
 // await waits until the condition holds.
-func await(t *testing.T, what string, holds func() bool) {
+func await(t testing.TB, what string, holds func() bool) {
 	t.Helper()
 	ticker := time.NewTicker(2 * time.Millisecond)
 	defer ticker.Stop()
-	deadline := time.After(30 * time.Second)
+	deadline := time.After(patience)
 	for !holds() {
 		select {
 		case <-ticker.C:
@@ -44,7 +47,7 @@ func await(t *testing.T, what string, holds func() bool) {
 }
 
 // total is the number of entities that the catalog serves.
-func total(t *testing.T, c *backendtest.Client) int {
+func total(t testing.TB, c *backendtest.Client) int {
 	t.Helper()
 	return backendtest.JSON[struct{ TotalItems int }](t, c.Get("/api/catalog/entities/by-query?limit=0")).TotalItems
 }
@@ -220,6 +223,53 @@ func TestRequestsThatAreRefused(t *testing.T) {
 	} {
 		if res := c.Post("/api/catalog"+x.path, strings.NewReader(x.body)); res.StatusCode != http.StatusBadRequest {
 			t.Errorf("POST %s %s: status %d", x.path, x.body, res.StatusCode)
+		}
+	}
+}
+
+func TestRefresh(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file := write(t, dir, "all.yaml", "apiVersion: backstage.io/v1alpha1\nkind: Location\nmetadata: { name: more }\nspec: { target: ./more.yaml }\n")
+	write(t, dir, "more.yaml", component("a", "one"))
+	b := backendtest.Start(t, catalog.Plugin(), located(file))
+	c := settle(t, b, 3)
+	write(t, dir, "more.yaml", component("a", "two")+component("b", "two"))
+	if res := c.Post("/api/catalog/refresh", map[string]string{"entityRef": "Component:default/A"}); res.StatusCode != http.StatusOK {
+		t.Fatalf("status %d", res.StatusCode)
+	}
+	// The clock stands still: nothing but the refresh has the file read again.
+	await(t, "the change to arrive", func() bool {
+		return exists(c, "component/default/b") && entity(t, c, "component/default/a")["spec"].(map[string]any)["owner"] == "two"
+	})
+}
+
+func TestValidateEntity(t *testing.T) {
+	t.Parallel()
+	b := backendtest.Start(t, catalog.Plugin())
+	c := b.As(t, "user:default/guest")
+	valid := map[string]any{"apiVersion": "backstage.io/v1alpha1", "kind": "Component", "metadata": map[string]any{"name": "x"},
+		"spec": map[string]any{"type": "service", "lifecycle": "p", "owner": "o"}}
+	for name, x := range map[string]struct {
+		location string
+		entity   any
+		want     string
+	}{
+		"no entity":              {"url:http://example.com/a", []any{}, "object"},
+		"an incomplete envelope": {"url:http://example.com/a", map[string]any{"kind": "Component"}, "apiVersion"},
+		"an incomplete spec":     {"url:http://example.com/a", map[string]any{"apiVersion": "backstage.io/v1alpha1", "kind": "API", "metadata": map[string]any{"name": "x"}}, "spec"},
+		"an unknown kind":        {"url:http://example.com/a", map[string]any{"apiVersion": "a/v1", "kind": "What", "metadata": map[string]any{"name": "x"}}, "No processor recognized"},
+		"a file":                 {"file:/etc/passwd", valid, "only 'url:<target>' is supported"},
+		"a theft": {"url:http://example.com/a", map[string]any{"apiVersion": "backstage.io/v1alpha1", "kind": "Component", "metadata": map[string]any{"name": "x",
+			"annotations": map[string]any{"backstage.io/managed-by-location": "file:/etc/x", "backstage.io/managed-by-origin-location": "file:/etc/x"}},
+			"spec": map[string]any{"type": map[string]any{"$text": "./hostname"}, "lifecycle": "p", "owner": "o"}}, "placeholder"},
+	} {
+		res := c.Post("/api/catalog/validate-entity", map[string]any{"location": x.location, "entity": x.entity})
+		got := backendtest.JSON[struct {
+			Errors []struct{ Name, Message string }
+		}](t, res)
+		if res.StatusCode != http.StatusBadRequest || len(got.Errors) != 1 || !strings.Contains(got.Errors[0].Message, x.want) {
+			t.Errorf("%s: status %d, %+v, want %q", name, res.StatusCode, got, x.want)
 		}
 	}
 }

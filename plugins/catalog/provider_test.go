@@ -118,9 +118,51 @@ func TestProvidersNeedNamesOfTheirOwn(t *testing.T) {
 func TestRecorder(t *testing.T) {
 	t.Parallel()
 	var got catalog.EntityProviderRecorder
-	backendtest.Start(t, module(&source{name: "one"}), backendtest.ExtensionPoint[catalog.EntityProviders](catalog.EntityProvidersPoint, &got))
+	backendtest.Start(t, module(&source{name: "one"}), backendtest.ExtensionPoint(catalog.EntityProvidersPoint, &got))
 	if len(got.Providers) != 1 || got.Providers[0].Name() != "one" {
 		t.Errorf("recorded %v", got.Providers)
+	}
+}
+
+func TestProvidersThatAreNotThereAnyMore(t *testing.T) {
+	t.Parallel()
+	backendtest.EachDatabaseConfig(t, func(t *testing.T, config map[string]any) {
+		if config["connection"] == ":memory:" {
+			t.Skip("nothing of it is left after a restart")
+		}
+		start := func(t *testing.T, strategy string, sources ...*source) *backendtest.Backend {
+			t.Helper()
+			return backendtest.Start(t, catalog.Plugin(), module(sources...), backendtest.Config(map[string]any{
+				"backend": map[string]any{"database": config},
+				"catalog": map[string]any{"orphanProviderStrategy": strategy},
+			}))
+		}
+		one, two := &source{name: "one"}, &source{name: "Two"}
+		t.Run("both", func(t *testing.T) {
+			b := start(t, "delete", one, two)
+			one.full(t, parse(t, component("a", "team")))
+			two.full(t, parse(t, component("b", "team")))
+			settle(t, b, 2)
+		})
+		t.Run("keep", func(t *testing.T) { settle(t, start(t, "keep", one), 2) })
+		t.Run("delete", func(t *testing.T) {
+			if c := settle(t, start(t, "delete", one), 1); !exists(c, "component/default/a") {
+				t.Error("the entity of the provider that is there went")
+			}
+		})
+	})
+}
+
+func TestKeysThatDifferInCase(t *testing.T) {
+	t.Parallel()
+	one := &source{name: "one"}
+	b := backendtest.Start(t, catalog.Plugin(), module(one))
+	one.full(t, parse(t, component("a", "team")))
+	c := settle(t, b, 1)
+	one.full(t, parse(t, component("a", "other")).WithAnnotation("x", "1").WithAnnotation("X", "2"))
+	await(t, "the error to show", func() bool { return entity(t, c, "component/default/a")["status"] != nil })
+	if owner := entity(t, c, "component/default/a")["spec"].(map[string]any)["owner"]; owner != "team" {
+		t.Errorf("the owner is %v: an entity that can't be searched has replaced one that can", owner)
 	}
 }
 
@@ -192,4 +234,44 @@ func head(t *testing.T, db *bun.DB) (seq int) {
 		t.Fatal(err)
 	}
 	return seq
+}
+
+// TestReplicas has two backends work on one database.
+func TestReplicas(t *testing.T) {
+	t.Parallel()
+	backendtest.EachDatabaseConfig(t, func(t *testing.T, config map[string]any) {
+		if config["connection"] == ":memory:" {
+			t.Skip("each backend has a database of its own")
+		}
+		section := backendtest.Config(map[string]any{
+			"backend": map[string]any{"database": config},
+			"catalog": map[string]any{"orphanProviderStrategy": "keep"}, // each has a provider that the other one lacks
+		})
+		one, two := &source{name: "one"}, &source{name: "two"}
+		a := backendtest.Start(t, catalog.Plugin(), module(one), section)
+		b := backendtest.Start(t, catalog.Plugin(), module(two), section)
+		everywhere := func(what string, holds func(c *backendtest.Client) bool) {
+			t.Helper()
+			for _, replica := range []*backendtest.Backend{a, b} {
+				c := replica.As(t, "user:default/guest")
+				await(t, what, func() bool {
+					a.Clock.Advance(time.Second)
+					b.Clock.Advance(time.Second)
+					return holds(c)
+				})
+			}
+		}
+		for n := range 5 {
+			one.full(t, parse(t, component(fmt.Sprint("one-", n), "team")), parse(t, component("both", "first")))
+			two.full(t, parse(t, component(fmt.Sprint("two-", n), "team")), parse(t, component("both", "second")))
+		}
+		everywhere("the last mutation of each to arrive", func(c *backendtest.Client) bool {
+			return total(t, c) == 3 && exists(c, "component/default/one-4") && exists(c, "component/default/two-4")
+		})
+		everywhere("both to belong to the first one", func(c *backendtest.Client) bool {
+			return entity(t, c, "component/default/both")["spec"].(map[string]any)["owner"] == "first"
+		})
+		one.full(t)
+		everywhere("the entities of the first one to go", func(c *backendtest.Client) bool { return !exists(c, "component/default/one-4") })
+	})
 }

@@ -213,7 +213,7 @@ func TestBadEndpoints(t *testing.T) {
 	}))
 	defer elsewhere.Close()
 	p.Backend = backendtest.Start(t, p.features(nil)...)
-	real := publish(p.key)
+	genuine := publish(p.key)
 	for _, test := range []struct {
 		name  string
 		serve echo.HandlerFunc
@@ -244,7 +244,7 @@ func TestBadEndpoints(t *testing.T) {
 		if got := p.get("/api/todo/who", p.issue(forger, usertoken.Claims{Subject: guest})); got.status != http.StatusUnauthorized {
 			t.Errorf("%s: %d", test.name, got.status)
 		}
-		p.serveKeys(real)
+		p.serveKeys(genuine)
 		p.Clock.Advance(2 * time.Hour)
 		if got := p.get("/api/todo/who", p.user(guest)); got.status != http.StatusOK {
 			t.Errorf("after %s: %d %s", test.name, got.status, got.message)

@@ -20,7 +20,8 @@ import (
 // number or a boolean by that, besides what its kind takes otherwise: so a struct with the method is configured by a string or by an
 // object. A pointer stays nil if there is nothing. A string takes numbers, as they are written; numbers and booleans take strings that
 // read as such, since references give strings. A time.Duration is an object of years, months, weeks, days, hours, minutes, seconds and
-// milliseconds, ISO 8601, or text like `1h30m` or `5 minutes`.
+// milliseconds, ISO 8601, or text like `1h30m` or `5 minutes`. A type with several forms has a method UnmarshalConfig(decode func(dst any)
+// error) error, which decodes the value into whatever has the form that it takes it for.
 //
 // Keys that no field has are ignored, unless they look like a misspelt field: those are errors.
 //
@@ -127,6 +128,10 @@ func (d *decoder) decode(value any, pointer string, dst reflect.Value, f field) 
 		d.bounds(pointer, "", float64(duration), f)
 		return
 	}
+	if u, ok := dst.Addr().Interface().(unmarshaler); ok {
+		d.unmarshal(u, value, pointer)
+		return
+	}
 	if text, ok := d.text(value, pointer); ok && dst.Addr().Type().Implements(textUnmarshalerType) {
 		if err := dst.Addr().Interface().(encoding.TextUnmarshaler).UnmarshalText([]byte(text)); err != nil {
 			if d.checked != nil && d.checked.secret[pointer] {
@@ -181,12 +186,29 @@ func (d *decoder) decode(value any, pointer string, dst reflect.Value, f field) 
 	panic(fmt.Sprintf("config: %s can't be decoded into a %s", keyOf(pointer), dst.Type()))
 }
 
+// unmarshaler is a type that decides how it is decoded.
+type unmarshaler interface {
+	UnmarshalConfig(decode func(dst any) error) error
+}
+
+func (d *decoder) unmarshal(u unmarshaler, value any, pointer string) {
+	before := len(d.problems)
+	err := u.UnmarshalConfig(func(dst any) error {
+		from := len(d.problems)
+		d.decode(value, pointer, reflect.ValueOf(dst).Elem(), field{})
+		return joined(d.problems[from:])
+	})
+	if err != nil && len(d.problems) == before { // otherwise it is about those
+		d.fail(pointer, "%s", err)
+	}
+}
+
 func (d *decoder) decodeNothing(pointer string, dst reflect.Value, f field) {
 	if f.required {
 		d.fail(pointer, "%s", d.missing(pointer))
 		return
 	}
-	if dst.Kind() == reflect.Struct && !dst.Addr().Type().Implements(textUnmarshalerType) {
+	if dst.Kind() == reflect.Struct && !dst.Addr().Type().Implements(textUnmarshalerType) && !dst.Addr().Type().Implements(unmarshalerType) {
 		d.object(nil, pointer, dst)
 	}
 }

@@ -35,6 +35,7 @@ type field struct {
 var (
 	durationType        = reflect.TypeFor[time.Duration]()
 	textUnmarshalerType = reflect.TypeFor[encoding.TextUnmarshaler]()
+	unmarshalerType     = reflect.TypeFor[unmarshaler]()
 )
 
 // fieldsOf are the fields of a struct type that can be configured. It panics if a tag is wrong: that is a mistake of the program.

@@ -46,6 +46,9 @@ func schemaOf(t reflect.Type, f field, within []reflect.Type) map[string]any {
 		return durationSchema(f)
 	}
 	schema := map[string]any{}
+	if reflect.PointerTo(t).Implements(unmarshalerType) {
+		return schema // what the type takes is for itself to say
+	}
 	asText := reflect.PointerTo(t).Implements(reflect.TypeFor[encoding.TextUnmarshaler]())
 	switch t.Kind() {
 	case reflect.Interface:

@@ -53,7 +53,7 @@ func caller(client **http.Client, discovery *service.Discovery) backend.Feature 
 	return plugin.New("caller", plugin.Init(func(c *http.Client, d service.Discovery) { *client, *discovery = c, d }))
 }
 
-func ask(t testing.TB, ctx context.Context, client *http.Client, url string) string {
+func ask(ctx context.Context, t testing.TB, client *http.Client, url string) string {
 	t.Helper()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
@@ -85,10 +85,10 @@ func TestCallersAreKnown(t *testing.T) {
 	}
 	requests := strings.Count(b.Log.String(), "incomingRequest")
 	user := service.Credentials{Kind: service.AllowUser, Subject: guest, Token: service.NewToken("mock-user-token")}
-	if got := ask(t, t.Context(), client, base+"/who"); got != "plugin:caller" {
+	if got := ask(t.Context(), t, client, base+"/who"); got != "plugin:caller" {
 		t.Error(got)
 	}
-	if got := ask(t, service.OnBehalfOf(t.Context(), user), client, base+"/who"); got != guest+" by plugin:caller" {
+	if got := ask(service.OnBehalfOf(t.Context(), user), t, client, base+"/who"); got != guest+" by plugin:caller" {
 		t.Error(got)
 	}
 	if n := strings.Count(b.Log.String(), "incomingRequest"); n != requests {
@@ -113,7 +113,7 @@ func TestOtherBackend(t *testing.T) {
 	var discovery service.Discovery
 	backendtest.Start(t, caller(&client, &discovery),
 		service.Root[service.Discovery](func() service.Discovery { return elsewhere{nowhere{}, "target", other.URL() + "/api/target"} }))
-	if got := ask(t, t.Context(), client, other.URL()+"/api/target/who"); got != "plugin:caller" {
+	if got := ask(t.Context(), t, client, other.URL()+"/api/target/who"); got != "plugin:caller" {
 		t.Error(got)
 	}
 	if n := strings.Count(other.Log.String(), "incomingRequest"); n != 1 {
@@ -144,16 +144,16 @@ func TestTokensStayHome(t *testing.T) {
 		stranger.URL + "/api/target/who", stranger.URL + "/" + strings.TrimPrefix(b.URL(), "http://") + "/api/target",
 		stranger.URL + "/target", stranger.URL + "?" + b.URL() + "/api/target/who",
 	} {
-		if got := ask(t, t.Context(), client, url); got != "nobody" {
+		if got := ask(t.Context(), t, client, url); got != "nobody" {
 			t.Errorf("%s: %s", url, got)
 		}
 	}
 	redirecting := httptest.NewServer(http.RedirectHandler(stranger.URL+"/api/target/who", http.StatusFound))
 	defer redirecting.Close()
-	if got := ask(t, t.Context(), client, redirecting.URL+"/api/target/who"); got != "nobody" {
+	if got := ask(t.Context(), t, client, redirecting.URL+"/api/target/who"); got != "nobody" {
 		t.Errorf("after a redirect: %s", got)
 	}
-	if got := ask(t, t.Context(), client, b.URL()+"/api/targetx/who"); !strings.HasPrefix(got, "404") {
+	if got := ask(t.Context(), t, client, b.URL()+"/api/targetx/who"); !strings.HasPrefix(got, "404") {
 		t.Errorf("a plugin that isn't there: %s", got)
 	}
 }

@@ -72,7 +72,7 @@ func each(t *testing.T, r routes, test func(t *testing.T, w way)) {
 	}
 }
 
-func (w way) do(t testing.TB, ctx context.Context, method, path string, body io.Reader) (*http.Response, error) {
+func (w way) do(ctx context.Context, t testing.TB, method, path string, body io.Reader) (*http.Response, error) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(ctx, method, w.base+path, body)
 	if err != nil {
@@ -222,7 +222,7 @@ func TestAnswers(t *testing.T) {
 				var got [2]seen
 				for i, w := range both {
 					w.client.CloseIdleConnections() // one that the server is about to close may fail a request
-					got[i] = look(w.do(t, t.Context(), method, path, nil))
+					got[i] = look(w.do(t.Context(), t, method, path, nil))
 				}
 				if !reflect.DeepEqual(got[0], got[1]) {
 					t.Errorf("\nsocket %.500s\nmemory %.500s", fmt.Sprintf("%+v", got[0]), fmt.Sprintf("%+v", got[1]))
@@ -358,7 +358,7 @@ func TestBothWays(t *testing.T) {
 		}
 	}}, func(t *testing.T, w way) {
 		read, write := io.Pipe()
-		res, err := w.do(t, t.Context(), http.MethodPost, "/echo", read)
+		res, err := w.do(t.Context(), t, http.MethodPost, "/echo", read)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -424,7 +424,7 @@ func TestGone(t *testing.T) {
 				<-entered
 				cancel()
 			})
-			if res, err := w.do(t, ctx, http.MethodGet, "/silent", nil); !errors.Is(err, context.Canceled) {
+			if res, err := w.do(ctx, t, http.MethodGet, "/silent", nil); !errors.Is(err, context.Canceled) {
 				t.Errorf("%v, %v", res, err)
 			}
 			canceller.Wait()
@@ -447,7 +447,7 @@ func TestGone(t *testing.T) {
 		t.Run("cancelled in the middle", func(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
-			res, err := w.do(t, ctx, http.MethodGet, "/begun", nil)
+			res, err := w.do(ctx, t, http.MethodGet, "/begun", nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -462,7 +462,7 @@ func TestGone(t *testing.T) {
 			<-ended
 		})
 		t.Run("closed in the middle", func(t *testing.T) {
-			res, err := w.do(t, t.Context(), http.MethodGet, "/begun", nil)
+			res, err := w.do(t.Context(), t, http.MethodGet, "/begun", nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -473,7 +473,7 @@ func TestGone(t *testing.T) {
 			}
 		})
 		t.Run("gone while the handler writes", func(t *testing.T) {
-			res, err := w.do(t, t.Context(), http.MethodGet, "/writing", nil)
+			res, err := w.do(t.Context(), t, http.MethodGet, "/writing", nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -487,7 +487,7 @@ func TestGone(t *testing.T) {
 			defer write.Close()
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
-			res, err := w.do(t, ctx, http.MethodPost, "/reading", read)
+			res, err := w.do(ctx, t, http.MethodPost, "/reading", read)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -505,7 +505,7 @@ func TestAbandonedBody(t *testing.T) {
 	t.Parallel()
 	each(t, routes{"/": func(http.ResponseWriter, *http.Request) error { return service.InputError.Errorf("no") }}, func(t *testing.T, w way) {
 		body := &closing{Reader: strings.NewReader("hello"), closed: make(chan struct{})}
-		res, err := w.do(t, t.Context(), http.MethodPost, "/", body)
+		res, err := w.do(t.Context(), t, http.MethodPost, "/", body)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -542,7 +542,7 @@ func TestManyAtOnce(t *testing.T) {
 		for i := range 50 {
 			all.Go(func() {
 				want := strings.Repeat(fmt.Sprint(i), 40_000)
-				got := look(w.do(t, t.Context(), http.MethodPost, "/copy", strings.NewReader(want)))
+				got := look(w.do(t.Context(), t, http.MethodPost, "/copy", strings.NewReader(want)))
 				if got.Body != want || got.Broken {
 					t.Errorf("%d: %d bytes of %d, broken: %v", i, len(got.Body), len(want), got.Broken)
 				}

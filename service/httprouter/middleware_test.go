@@ -386,7 +386,7 @@ func TestRequestLog(t *testing.T) {
 	entry := entries[0]
 	date, _ := entry["date"].(string)
 	for name, want := range map[string]any{
-		"level": "INFO", "service": "rootHttpRouter", "method": "POST", "url": "/items?a=1&code=***&Token=***", "status": 200.0, "httpVersion": "1.1",
+		"level": "INFO", "method": "POST", "url": "/items?a=1&code=***&Token=***", "status": 200.0, "httpVersion": "1.1",
 		"userAgent": "curl/8", "referrer": "http://localhost:3000/x", "contentLength": 5.0,
 		"msg": "[" + date + `] "POST /items?a=1&code=***&Token=*** HTTP/1.1" 200 5 "http://localhost:3000/x" "curl/8"`,
 	} {

@@ -104,7 +104,7 @@ func newServer(d serverDeps) (*Server, error) {
 		instance: d.Instance,
 		health:   d.Health,
 		echo:     d.Echo,
-		log:      d.Logger.With("service", "rootHttpRouter"),
+		log:      d.Logger.Logger,
 	}
 	s.gzips.New = func() any { return gzip.NewWriter(nil) }
 	s.buffers.New = func() any { b := make([]byte, 0, compressFrom); return &b }

@@ -116,6 +116,9 @@ func isTerminal(w io.Writer) bool {
 
 // backstageKeys gives the attributes of slog the names and values that Backstage's logs have.
 func backstageKeys(groups []string, a slog.Attr) slog.Attr {
+	if a.Value.Kind() == slog.KindDuration {
+		a.Value = slog.StringValue(a.Value.Duration().String()) // a bare number doesn't tell its unit
+	}
 	if len(groups) > 0 {
 		return a
 	}

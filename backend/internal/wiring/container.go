@@ -25,6 +25,7 @@ func Set[T any](values Values, value T) {
 // step is one thing that runs in a container when it is made: the migrations, the init of a module or that of the plugin.
 type step struct {
 	module    string // empty for the plugin itself
+	essential bool   // without it, no later step may run
 	functions []*function
 }
 
@@ -37,6 +38,8 @@ type Container struct {
 	// failed has, for each type that could not be made, why. Errors are kept beside the values instead of going through fx, which would
 	// end at the first one: so a service that fails takes down only what asks for it.
 	failed map[reflect.Type]error
+	// broken is the error of an essential step.
+	broken error
 }
 
 // Root makes the container of the root services: those of the given types, those that are eager, those that plugins reach, and those
@@ -119,7 +122,7 @@ func (p *Plan) pluginNeeds(pl *Plugin) []param {
 func (p *Plan) steps(pl *Plugin) []step {
 	var steps []step
 	if p.migrate != nil && len(pl.Migrations()) > 0 {
-		steps = append(steps, step{functions: []*function{p.migrate}})
+		steps = append(steps, step{essential: true, functions: []*function{p.migrate}})
 	}
 	for _, m := range pl.Modules {
 		steps = append(steps, step{module: m.ID(), functions: m.inits})
@@ -147,8 +150,9 @@ func (p *Plan) reach(pl *Plugin, needs []param) []*provider {
 	return reached
 }
 
-// Plugin makes the container of a plugin and runs its steps in it, one after the other; an error of one doesn't stop the next. done gets
-// the outcome of each: of a module, or of the plugin itself (its migrations and its init) with an empty module id. The root container
+// Plugin makes the container of a plugin and runs its steps in it, one after the other; an error of one doesn't stop the next, except that
+// nothing runs on a database whose migrations have failed. done gets the outcome of each: of a module, or of the plugin itself (its
+// migrations and its init) with an empty module id. The root container
 // is the one that Root made.
 func (p *Plan) Plugin(pl *Plugin, root *Container, values Values, l Lifecycle, done func(module string, err error, took time.Duration)) (*Container, error) {
 	c := newContainer(l)
@@ -193,6 +197,12 @@ func (c *Container) run(st step, done func(module string, err error, took time.D
 		in = append(in, f.inputs()...)
 	}
 	return reflect.MakeFunc(reflect.FuncOf(in, nil, false), func(args []reflect.Value) []reflect.Value {
+		if c.broken != nil {
+			if st.module != "" {
+				done(st.module, c.broken, 0)
+			}
+			return nil
+		}
 		began := time.Now()
 		var err error
 		for _, f := range st.functions {
@@ -204,6 +214,9 @@ func (c *Container) run(st step, done func(module string, err error, took time.D
 				break
 			}
 			args = args[n:]
+		}
+		if err != nil && st.essential {
+			c.broken = err
 		}
 		done(st.module, err, time.Since(began))
 		return nil

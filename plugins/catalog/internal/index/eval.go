@@ -89,7 +89,7 @@ func (f *field) in(values []string) *roaring.Bitmap {
 func (f *field) matching(test func(string) bool) *roaring.Bitmap {
 	var u union
 	for i := range f.values {
-		if v := &f.values[i]; v.count > 0 && test(v.lower) {
+		if v := &f.values[i]; (v.few != nil || v.many != nil) && test(v.lower) {
 			v.collect(&u)
 		}
 	}

@@ -1,6 +1,7 @@
 package index
 
 import (
+	"slices"
 	"strings"
 	"sync/atomic"
 
@@ -20,9 +21,19 @@ type field struct {
 type value struct {
 	lower, original string
 	next            int32           // the next spelling of the same, or -1
-	count           uint32          // of entities
-	one             uint32          // the entity, if there is one and many is nil
-	many            *roaring.Bitmap // nil while there was never more than one
+	few             []uint32        // the entities, as long as they are few
+	many            *roaring.Bitmap // the entities, from then on
+}
+
+// mostFew is the number of entities up to which a list of them is better than a bitmap.
+const mostFew = 32
+
+// count is the number of entities that have the value.
+func (v *value) count() int {
+	if v.many != nil {
+		return int(v.many.GetCardinality())
+	}
+	return len(v.few)
 }
 
 func newField() *field {
@@ -39,14 +50,14 @@ func (f *field) add(ordinal uint32, t term) {
 		v = f.insert(t)
 	}
 	switch {
-	case v.count == 0:
-		v.one = ordinal
-	case v.many == nil:
-		v.many = roaring.BitmapOf(v.one, ordinal)
-	default:
+	case v.many != nil:
 		v.many.Add(ordinal)
+	case len(v.few) < mostFew:
+		v.few = append(v.few, ordinal)
+	default:
+		v.many = roaring.BitmapOf(append(v.few, ordinal)...)
+		v.few = nil
 	}
-	v.count++
 }
 
 func (f *field) find(t term) *value {
@@ -90,11 +101,13 @@ func (f *field) remove(ordinal uint32, t term) {
 	if t.null || v == nil {
 		return
 	}
-	v.count--
 	if v.many != nil {
 		v.many.Remove(ordinal)
+	} else if i := slices.Index(v.few, ordinal); i >= 0 {
+		v.few[i] = v.few[len(v.few)-1]
+		v.few = v.few[:len(v.few)-1]
 	}
-	if v.count == 0 {
+	if v.count() == 0 {
 		f.drop(t)
 	}
 }
@@ -125,8 +138,8 @@ func (f *field) drop(t term) {
 func (v *value) collect(u *union) {
 	if v.many != nil {
 		u.sets = append(u.sets, v.many)
-	} else if v.count > 0 {
-		u.single = append(u.single, v.one)
+	} else {
+		u.single = append(u.single, v.few...)
 	}
 }
 

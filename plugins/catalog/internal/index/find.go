@@ -105,19 +105,19 @@ func (x *Index) position(q Query, o *order, ordinal uint32) []string {
 // negative most is no limit.
 func (o *order) walk(set *roaring.Bitmap, first int, backward bool, skip, most int) []uint32 {
 	if size := int(set.GetCardinality()); most >= 0 && size < len(o.sorted) {
-		// A walk meets one of the set every so many steps; sorting the set looks at each of its members a few times.
-		if steps := (skip + most) * (len(o.sorted) / (size + 1)); steps > 4*size {
+		// A walk may go a long way before it meets one of the set, but takes little for each step.
+		if size < len(o.sorted)/64 {
 			return o.pick(set, first, backward, skip, most)
 		}
 	}
 	var hits []uint32
-	whole := int(set.GetCardinality()) == len(o.sorted)
+	members := newDense(set)
 	step := 1
 	if backward {
 		step = -1
 	}
 	for i := first; i >= 0 && i < len(o.sorted) && (most < 0 || len(hits) < most); i += step {
-		if ordinal := o.sorted[i]; whole || set.Contains(ordinal) {
+		if ordinal := o.sorted[i]; members.has(ordinal) {
 			if skip > 0 {
 				skip--
 				continue
@@ -126,6 +126,16 @@ func (o *order) walk(set *roaring.Bitmap, first int, backward bool, skip, most i
 		}
 	}
 	return hits
+}
+
+// dense is a set of ordinals in which looking one up takes next to nothing.
+type dense []uint64
+
+func newDense(set *roaring.Bitmap) dense { return set.ToDense() }
+
+func (d dense) has(ordinal uint32) bool {
+	i := ordinal / 64
+	return int(i) < len(d) && d[i]&(1<<(ordinal%64)) != 0
 }
 
 // pick is walk for a small set.
@@ -225,14 +235,15 @@ func (x *Index) Facets(where query.Predicate, fields []string) map[string][]Coun
 	if where != nil {
 		set = x.eval(where)
 	}
+	members := newDense(set)
 	facets := make(map[string][]Count, len(fields))
 	for i, field := range fields {
-		facets[field] = x.facet(set, keys[i])
+		facets[field] = x.facet(set, members, keys[i])
 	}
 	return facets
 }
 
-func (x *Index) facet(set *roaring.Bitmap, key string) []Count {
+func (x *Index) facet(set *roaring.Bitmap, members dense, key string) []Count {
 	counts := []Count{}
 	f := x.field(key)
 	if f == nil {
@@ -242,13 +253,16 @@ func (x *Index) facet(set *roaring.Bitmap, key string) []Count {
 		v := &f.values[i]
 		n := 0
 		switch {
-		case v.count == 0:
 		case set == x.all:
-			n = int(v.count)
+			n = v.count()
 		case v.many != nil:
 			n = int(v.many.AndCardinality(set))
-		case set.Contains(v.one):
-			n = 1
+		default:
+			for _, ordinal := range v.few {
+				if members.has(ordinal) {
+					n++
+				}
+			}
 		}
 		if n > 0 {
 			counts = append(counts, Count{v.original, n})

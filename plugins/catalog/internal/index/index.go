@@ -3,6 +3,7 @@ package index
 import (
 	"fmt"
 	"math"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -58,21 +59,7 @@ func New() *Index {
 
 // Apply brings the index up to date. An entity that can't be searched is left as it was, and named in the error.
 func (x *Index) Apply(entries []Entry) error {
-	terms := make([][]query.Term, len(entries))
-	var failures []string
-	for i, entry := range entries {
-		if entry.JSON == nil {
-			continue
-		}
-		e, err := catalogmodel.ParseJSON(entry.JSON)
-		if err == nil {
-			terms[i], err = query.Terms(e)
-		}
-		if err != nil {
-			failures = append(failures, entry.Ref+": "+err.Error())
-			terms[i] = nil
-		}
-	}
+	terms, failures := extract(entries)
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	changed := roaring.New()
@@ -91,6 +78,35 @@ func (x *Index) Apply(entries []Entry) error {
 		return fmt.Errorf("entities that can't be searched: %s", strings.Join(failures, "; "))
 	}
 	return nil
+}
+
+// extract finds the terms of the entities, on all cores.
+func extract(entries []Entry) (terms [][]query.Term, failures []string) {
+	terms = make([][]query.Term, len(entries))
+	errs := make([]error, len(entries))
+	var workers sync.WaitGroup
+	share := max(32, (len(entries)+runtime.GOMAXPROCS(0)-1)/runtime.GOMAXPROCS(0))
+	for from := 0; from < len(entries); from += share {
+		workers.Go(func() {
+			for i := from; i < min(from+share, len(entries)); i++ {
+				if entries[i].JSON == nil {
+					continue
+				}
+				e, err := catalogmodel.ParseJSON(entries[i].JSON)
+				if err == nil {
+					terms[i], err = query.Terms(e)
+				}
+				errs[i] = err
+			}
+		})
+	}
+	workers.Wait()
+	for i, err := range errs {
+		if err != nil {
+			failures = append(failures, entries[i].Ref+": "+err.Error())
+		}
+	}
+	return terms, failures
 }
 
 func (x *Index) put(entry Entry, terms []query.Term, changed *roaring.Bitmap) {

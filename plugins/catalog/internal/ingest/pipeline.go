@@ -11,6 +11,7 @@ import (
 	"runtime/debug"
 
 	"github.com/portico-dev/portico/catalogmodel"
+	"github.com/portico-dev/portico/plugins/catalog/internal/query"
 	"github.com/portico-dev/portico/plugins/catalog/internal/store"
 	"github.com/portico-dev/portico/service"
 )
@@ -39,7 +40,7 @@ func (p *Pipeline) Process(ctx context.Context, work store.Work) store.Result {
 	}
 	if err != nil {
 		result.JSON, result.Relations, result.Emitted = nil, nil, nil
-		result.Errors = append(result.Errors, asError(err))
+		result.Errors = append(result.Errors, AsError(err))
 		p.log.WarnContext(ctx, "An entity could not be processed", "entity", work.Ref, "location", e.Annotation(catalogmodel.AnnotationManagedByLocation), "error", err)
 	}
 	return result
@@ -71,6 +72,9 @@ func (p *Pipeline) process(ctx context.Context, e catalogmodel.Entity, result *s
 		return service.ConflictError.Errorf("Fatal: The entity kind, namespace, or name changed during processing")
 	}
 	if err := p.validate(e); err != nil {
+		return err
+	}
+	if _, err := query.Terms(e); err != nil { // it could not be found
 		return err
 	}
 	if catalogmodel.Location.Is(e) {
@@ -249,7 +253,7 @@ func (p *Pipeline) read(ctx context.Context, location, origin catalogmodel.Locat
 
 // report adds to the errors of a result that does not fail.
 func (p *Pipeline) report(ctx context.Context, result *store.Result, location catalogmodel.LocationRef, err error) {
-	result.Errors = append(result.Errors, asError(err))
+	result.Errors = append(result.Errors, AsError(err))
 	p.log.WarnContext(ctx, "Something at a location was left out", "location", location.String(), "error", err)
 }
 
@@ -282,7 +286,8 @@ func place(e catalogmodel.Entity) string {
 
 func inputError(format string, args ...any) error { return service.InputError.Errorf(format, args...) }
 
-func asError(err error) store.Error {
+// AsError is the error in the form that is stored.
+func AsError(err error) store.Error {
 	if named := (*service.Error)(nil); errors.As(err, &named) {
 		return store.Error{Name: string(named.Name), Message: err.Error()}
 	}

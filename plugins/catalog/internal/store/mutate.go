@@ -39,6 +39,26 @@ func (s *Store) Update(ctx context.Context, provider string, added []Ingested, r
 	return s.mutate(ctx, provider, added, removed, false)
 }
 
+// Forget takes away everything that providers other than these have brought, with what only that led to. It answers who they were.
+func (s *Store) Forget(ctx context.Context, except []string) (forgotten []string, err error) {
+	var sources []string
+	const query = "SELECT DISTINCT source FROM refresh_state_references WHERE source LIKE '@%'"
+	if err := s.db.NewRaw(query).Scan(ctx, &sources); err != nil {
+		return nil, fmt.Errorf("catalog: reading which providers there were: %w", err)
+	}
+	for _, source := range sources {
+		provider, ok := strings.CutPrefix(source, "@")
+		if !ok || slices.Contains(except, provider) {
+			continue
+		}
+		if _, err := s.Replace(ctx, provider, nil); err != nil {
+			return forgotten, err
+		}
+		forgotten = append(forgotten, provider)
+	}
+	return forgotten, nil
+}
+
 func (s *Store) mutate(ctx context.Context, provider string, entities []Ingested, removed []string, full bool) ([]Conflict, error) {
 	source := providerSource(provider)
 	prepared := prepare(entities)

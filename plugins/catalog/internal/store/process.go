@@ -10,6 +10,8 @@ import (
 
 	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/dialect"
+
+	"github.com/portico-dev/portico/service"
 )
 
 // Work is an entity that is to be processed.
@@ -278,6 +280,43 @@ func (s *Store) DeleteOrphans(ctx context.Context) error {
 	}
 	if err := s.write(ctx, func(w *writer) error { return w.deleteUnreferenced(ctx, refs) }); err != nil {
 		return fmt.Errorf("catalog: deleting orphans: %w", err)
+	}
+	return nil
+}
+
+// Refresh makes an entity due now, together with the Locations that it came from. An unknown one is a NotFoundError.
+func (s *Store) Refresh(ctx context.Context, ref string) error {
+	err := s.write(ctx, func(w *writer) error {
+		var known []stitchRow
+		if err := w.NewRaw("SELECT entity_ref FROM refresh_state WHERE entity_ref = ?", ref).Scan(ctx, &known); err != nil {
+			return err
+		}
+		if len(known) == 0 {
+			return service.NotFoundError.Errorf("Entity %s not found", ref)
+		}
+		due := []string{ref}
+		for next := due; len(next) > 0; {
+			parents, err := selectIn[referenceRow](ctx, w, next, "SELECT source, target_entity_ref FROM refresh_state_references WHERE target_entity_ref IN (?)")
+			if err != nil {
+				return err
+			}
+			next = nil
+			for _, row := range parents {
+				if strings.HasPrefix(row.Source, "location:") && !slices.Contains(due, row.Source) {
+					due, next = append(due, row.Source), append(next, row.Source)
+				}
+			}
+		}
+		for chunk := range slices.Chunk(due, batchRows) {
+			_, err := w.NewRaw("UPDATE refresh_state SET next_update_at = ? WHERE entity_ref IN (?)", s.now().UnixMilli(), bun.List(chunk)).Exec(ctx)
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("catalog: refreshing %s: %w", ref, err)
 	}
 	return nil
 }

@@ -21,12 +21,12 @@ type Store struct {
 	db  *bun.DB
 	now func() time.Time
 	// committed is called with the changes of final entities after they are committed, in order.
-	committed func([]Change)
+	committed func(context.Context, []Change)
 }
 
 // New returns a store on a database that has the catalog's tables. Now tells the time. After each commit that changes final entities,
 // and before the method that made it returns, committed is called with the changes.
-func New(db *bun.DB, now func() time.Time, committed func([]Change)) *Store {
+func New(db *bun.DB, now func() time.Time, committed func(context.Context, []Change)) *Store {
 	return &Store{db: db, now: now, committed: committed}
 }
 
@@ -155,7 +155,7 @@ func (s *Store) write(ctx context.Context, fn func(*writer) error) (err error) {
 		return fmt.Errorf("committing: %w", err)
 	}
 	if len(w.changes) > 0 {
-		s.committed(w.changes)
+		s.committed(ctx, w.changes)
 	}
 	return nil
 }

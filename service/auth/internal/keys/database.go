@@ -72,7 +72,7 @@ func (d *Database) List(ctx context.Context, now time.Time) ([]json.RawMessage, 
 	}
 	if len(expired) > 0 {
 		// Whether they are gone is of no importance to who asks for the others.
-		if _, err := db.NewDelete().Model((*publicKey)(nil)).Where("id IN (?)", bun.In(expired)).Exec(ctx); err != nil {
+		if _, err := db.NewDelete().Model((*publicKey)(nil)).Where("id IN ?", bun.Tuple(expired)).Exec(ctx); err != nil {
 			d.log.WarnContext(ctx, "Failed to remove expired public keys", "keys", expired, "error", err)
 		}
 	}

@@ -1,0 +1,90 @@
+package urlreader
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync/atomic"
+	"time"
+
+	"github.com/portico-dev/portico/service"
+)
+
+// body is a reader that closes something else.
+type body struct {
+	io.Reader
+	io.Closer
+}
+
+func tooLarge(subject string, limit int64) error {
+	return service.InputError.Errorf("%s is larger than %d bytes, which backend.reading.limits.maxFileSize allows", subject, limit)
+}
+
+// limitReader is a reader that fails where io.LimitReader would end.
+func limitReader(r io.Reader, limit int64, subject string) io.Reader {
+	return &limitedReader{r: r, left: limit, err: tooLarge(subject, limit)}
+}
+
+type limitedReader struct {
+	r    io.Reader
+	left int64
+	err  error
+}
+
+func (l *limitedReader) Read(p []byte) (int, error) {
+	if l.left < 0 {
+		return 0, l.err
+	}
+	if int64(len(p)) > l.left+1 {
+		p = p[:l.left+1]
+	}
+	n, err := l.r.Read(p)
+	if l.left -= int64(n); l.left < 0 {
+		return n - 1, l.err
+	}
+	return n, err
+}
+
+// stallingBody is the body of an answer that ends when the server sends nothing for some time.
+type stallingBody struct {
+	io.ReadCloser
+	cancel  context.CancelFunc
+	timer   *time.Timer
+	stalled atomic.Bool
+}
+
+func newStallingBody(b io.ReadCloser, cancel context.CancelFunc) *stallingBody {
+	s := &stallingBody{ReadCloser: b, cancel: cancel}
+	s.timer = time.AfterFunc(stallTimeout, func() {
+		s.stalled.Store(true)
+		cancel()
+	})
+	// The time runs only while somebody reads.
+	s.timer.Stop()
+	return s
+}
+
+func (s *stallingBody) Read(p []byte) (int, error) {
+	s.timer.Reset(stallTimeout)
+	n, err := s.ReadCloser.Read(p)
+	s.timer.Stop()
+	if err != nil && !errors.Is(err, io.EOF) {
+		if s.stalled.Load() {
+			err = fmt.Errorf("the server has sent nothing for %s", stallTimeout)
+		}
+		return n, err
+	}
+	return n, err
+}
+
+// Close ends the request. The rest of the body is not read: it may be endless.
+func (s *stallingBody) Close() error {
+	s.timer.Stop()
+	s.cancel()
+	err := s.ReadCloser.Close()
+	if errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
