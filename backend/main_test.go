@@ -35,7 +35,7 @@ func run(t *testing.T, appConfig string, args ...string) (status int, stdout, st
 				g.GET("/items", func(c echo.Context) error { return c.NoContent(http.StatusOK) })
 			})),
 		plugin.NewModule("todo", "jira"),
-		service.Root[*http.Client](func() *http.Client { return &http.Client{} }),
+		service.PerPlugin[*http.Client](func() *http.Client { return &http.Client{} }),
 	}, name: "portal", dir: dir, stdout: &out, stderr: &errs}
 	status = c.run(t.Context(), args)
 	return status, out.String(), errs.String()

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -111,16 +112,20 @@ func (x *exchange) serverRequest(ctx context.Context) (*http.Request, error) {
 	if err != nil {
 		return nil, err
 	}
-	header := make(http.Header, len(x.req.Header)+1)
-	for name, values := range x.req.Header {
-		switch name {
-		case "Host", "Content-Length", "Transfer-Encoding", "Trailer", "Connection":
+	header := x.req.Header.Clone()
+	if header == nil {
+		header = http.Header{}
+	}
+	for name, values := range header {
+		switch canonical := http.CanonicalHeaderKey(name); {
+		case name == "Host" || name == "Content-Length" || name == "Transfer-Encoding" || name == "Trailer" || name == "Connection":
+			delete(header, name)
+		case canonical != name:
+			delete(header, name)
+			header[canonical] = values
+			fallthrough
 		default:
-			trimmed := make([]string, len(values))
-			for i, v := range values {
-				trimmed[i] = strings.Trim(v, " \t")
-			}
-			header[http.CanonicalHeaderKey(name)] = trimmed
+			oneLine(values)
 		}
 	}
 	if agent, ok := header["User-Agent"]; !ok {
@@ -225,10 +230,12 @@ func (x *exchange) WriteHeader(status int) {
 	}
 	x.status = status
 	x.snapshot = x.header.Clone()
-	if n, err := strconv.ParseInt(x.snapshot.Get("Content-Length"), 10, 64); err == nil && n >= 0 {
-		x.length = n
-	} else {
-		delete(x.snapshot, "Content-Length")
+	if announced := x.snapshot.Get("Content-Length"); announced != "" {
+		if n, err := strconv.ParseInt(announced, 10, 64); err == nil && n >= 0 {
+			x.length = n
+		} else {
+			delete(x.snapshot, "Content-Length")
+		}
 	}
 }
 
@@ -309,18 +316,19 @@ func (x *exchange) commit() {
 		return
 	}
 	x.committed = true
-	header := make(http.Header, len(x.snapshot)+3)
+	header := x.snapshot
 	var declared http.Header
 	trailers := false
-	for name, values := range x.snapshot {
+	for name, values := range header {
 		switch {
 		case strings.HasPrefix(name, http.TrailerPrefix):
 			trailers = true
+			delete(header, name)
 		case name == "Trailer":
 			if trailers = true; !x.hasBody() {
-				header[name] = values
 				break
 			}
+			delete(header, name)
 			declared = http.Header{}
 			for _, v := range values {
 				for key := range strings.SplitSeq(v, ",") {
@@ -328,8 +336,9 @@ func (x *exchange) commit() {
 				}
 			}
 		case name == "Transfer-Encoding" || name == "Connection" || !httpguts.ValidHeaderFieldName(name):
+			delete(header, name)
 		default:
-			header[name] = oneLine(values)
+			oneLine(values)
 		}
 	}
 	allowed := bodyAllowed(x.status)
@@ -363,16 +372,14 @@ func (x *exchange) commit() {
 	}
 }
 
-// oneLine is what is left of values that could begin another header.
-func oneLine(values []string) []string {
-	clean := make([]string, len(values))
+// oneLine removes from values what could begin another header, and the spaces around them.
+func oneLine(values []string) {
 	for i, v := range values {
 		if strings.ContainsAny(v, "\r\n") {
 			v = strings.NewReplacer("\r", " ", "\n", " ").Replace(v)
 		}
-		clean[i] = strings.Trim(v, " \t")
+		values[i] = strings.Trim(v, " \t")
 	}
-	return clean
 }
 
 // trailers are the headers that the handler has set for after the body. The lock is held.
@@ -385,7 +392,8 @@ func (x *exchange) trailers() http.Header {
 		if all == nil {
 			all = http.Header{}
 		}
-		all[name] = oneLine(values)
+		all[name] = slices.Clone(values)
+		oneLine(all[name])
 	}
 	for name, values := range x.header {
 		if key, ok := strings.CutPrefix(name, http.TrailerPrefix); ok {

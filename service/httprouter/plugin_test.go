@@ -166,6 +166,26 @@ func TestAuthPolicies(t *testing.T) {
 	}
 }
 
+func TestUserCookiePolicy(t *testing.T) {
+	t.Parallel()
+	b := newBackend(t, nil)
+	group, policies := b.plugin("todo")
+	group.Any("/*", hello)
+	policies.AllowUserCookie("/images")
+	for path, want := range map[string]int{
+		"/images": 200, "/images/a": 200, "/imagesx": 401, "/other": 401, "/images/../other": 401, "/images/%2e%2e/other": 401,
+		"/.backstage/auth/v1/cookie": 401,
+	} {
+		req := httptest.NewRequest(http.MethodGet, "/api/todo"+path, nil)
+		req.Header.Set("Authorization", "Bearer limited")
+		rec := httptest.NewRecorder()
+		b.server.ServeHTTP(rec, req)
+		if rec.Code != want {
+			t.Errorf("%s: %d, want %d", path, rec.Code, want)
+		}
+	}
+}
+
 func TestNoCredentialsNeeded(t *testing.T) {
 	t.Parallel()
 	b := newBackend(t, map[string]any{"auth": map[string]any{"dangerouslyDisableDefaultAuthPolicy": true}})
