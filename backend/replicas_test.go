@@ -85,7 +85,8 @@ func worker(name string) plugin.Plugin {
 			id := fmt.Sprintf("task-%d", n)
 			err := s.Schedule(service.Task{ID: id, Every: taskInterval, Timeout: 10 * time.Second, Run: func(ctx context.Context) error {
 				var run int64
-				err := db.NewRaw("INSERT INTO runs (task, replica, began) VALUES (?, ?, "+milliseconds+") RETURNING id", id, name).Scan(ctx, &run)
+				noting := context.WithoutCancel(ctx)
+				err := db.NewRaw("INSERT INTO runs (task, replica, began) VALUES (?, ?, "+milliseconds+") RETURNING id", id, name).Scan(noting, &run)
 				if err != nil {
 					return err
 				}
@@ -93,7 +94,7 @@ func worker(name string) plugin.Plugin {
 				case <-ctx.Done():
 				case <-time.After(time.Duration(50+rand.IntN(150)) * time.Millisecond):
 				}
-				_, err = db.ExecContext(context.WithoutCancel(ctx), "UPDATE runs SET ended = "+milliseconds+" WHERE id = ?", run)
+				_, err = db.ExecContext(noting, "UPDATE runs SET ended = "+milliseconds+" WHERE id = ?", run)
 				return err
 			}})
 			if err != nil {

@@ -118,7 +118,9 @@ func (b *Bus) take(ctx context.Context, log *eventLog, wanted map[string]*subscr
 				continue
 			}
 		}
-		holds[stored.ID] = b.hold(log, s, stored.Position, at)
+		h := &held{subscriber: s, done: make(chan struct{})}
+		holds[stored.ID] = h
+		b.hold(log, h, stored.Position, at)
 	}
 	for id, s := range wanted {
 		if known[id] {
@@ -133,19 +135,25 @@ func (b *Bus) take(ctx context.Context, log *eventLog, wanted map[string]*subscr
 }
 
 // hold begins to deliver a subscription on which this replica has had a lease since at.
-func (b *Bus) hold(log *eventLog, s *subscriber, position int64, at time.Time) *held {
-	ctx, cancel := context.WithCancel(s.ctx)
-	h := &held{subscriber: s, cancel: cancel, done: make(chan struct{})}
-	h.guard = time.AfterFunc(time.Until(at.Add(b.guardTime())), cancel)
+func (b *Bus) hold(log *eventLog, h *held, position int64, at time.Time) {
+	s := h.subscriber
+	var ctx context.Context
+	ctx, h.cancel = context.WithCancel(s.ctx)
+	h.guard = time.AfterFunc(time.Until(at.Add(b.guardTime())), h.cancel)
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	if b.durable[s.id] != s { // it has ended meanwhile: the next look gives the lease back
+		close(h.done)
+		return
+	}
 	s.active.Go(func() {
 		defer close(h.done)
-		defer cancel()
+		defer h.cancel()
 		err := b.deliver(ctx, log, s, position)
 		if s.ctx.Err() == nil && !errors.Is(err, context.Canceled) {
 			s.log.Warn("the delivery of a durable subscription was interrupted", "subscription", s.id, "error", err)
 		}
 	})
-	return h
 }
 
 // stop ends a delivery and gives the subscription back, for another replica to go on at once.

@@ -283,3 +283,19 @@ func TestOnlyWhatIsNeededIsStoredWithoutReplicas(t *testing.T) {
 		expect(t, topics, "push")
 	})
 }
+
+func TestReplicasWithOneConnection(t *testing.T) {
+	t.Parallel()
+	backendtest.EachDatabase(t, func(t *testing.T, db *bun.DB) {
+		t.Parallel()
+		db.SetMaxOpenConns(1)
+		all := newRecorder()
+		startReplica(t, on(db), all.subscription("all", true, "push"))
+		publisher := startReplica(t, on(db), newRecorder().subscription("other", true, "push"))
+		if db.Dialect().Name() == dialect.SQLite {
+			t.Skip("there are no other replicas")
+		}
+		publisher.publish(t, "push", 1)
+		expect(t, all.await(t, 1), "push 1")
+	})
+}

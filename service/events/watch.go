@@ -74,12 +74,14 @@ func (b *Bus) watch(log *eventLog) {
 			}
 		}
 	}
+	// Listening takes a connection for good.
+	canListen := log.db.Dialect().Name() == dialect.PG && log.db.Stats().MaxOpenConnections != 1
 	for b.ctx.Err() == nil {
 		var err error
-		switch log.db.Dialect().Name() {
-		case dialect.PG:
+		switch {
+		case canListen:
 			err = b.listen(log, func() { report(nil) })
-		case dialect.MySQL:
+		case log.shared():
 			err = b.poll(log, pollOften)
 		default: // only this process writes
 			err = b.poll(log, pollSeldom)

@@ -192,31 +192,40 @@ func (s store) renew(ctx context.Context, ids []string, owner string, lease time
 // release ends the run of a task, which is due again as its present settings say, or at once. It does nothing if the replica doesn't have
 // the task any more.
 func (s store) release(ctx context.Context, id, owner string, failure error, again bool) error {
-	var row struct {
-		Settings  string
-		StartedAt int64
-		Present   int64
-	}
-	err := s.db.NewRaw("SELECT settings, started_at, ? AS present FROM portico_scheduler_tasks WHERE id = ? AND owner = ?",
-		dbtime.Now(s.db), id, owner).Scan(ctx, &row)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	due := &row.Present
-	if p, err := parsePlan(row.Settings); err == nil && !again {
-		due = milliseconds(p.next(time.UnixMilli(row.StartedAt), time.UnixMilli(row.Present)))
-	}
 	var message *string
 	if failure != nil {
 		text := errorJSON(failure)
 		message = &text
 	}
-	_, err = s.db.ExecContext(ctx, `UPDATE portico_scheduler_tasks SET next_run_at = ?, ready_at = ?, owner = NULL, started_at = NULL,
-		cancel_requested = 0, last_ended_at = ?, last_error = ? WHERE id = ? AND owner = ?`, due, due, row.Present, message, id, owner)
-	return err
+	for {
+		var row struct {
+			Settings  string
+			StartedAt int64
+			Present   int64
+		}
+		err := s.db.NewRaw("SELECT settings, started_at, ? AS present FROM portico_scheduler_tasks WHERE id = ? AND owner = ?",
+			dbtime.Now(s.db), id, owner).Scan(ctx, &row)
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		due := &row.Present
+		if p, err := parsePlan(row.Settings); err == nil && !again {
+			due = milliseconds(p.next(time.UnixMilli(row.StartedAt), time.UnixMilli(row.Present)))
+		}
+		result, err := s.db.ExecContext(ctx, `UPDATE portico_scheduler_tasks SET next_run_at = ?, ready_at = ?, owner = NULL,
+			started_at = NULL, cancel_requested = 0, last_ended_at = ?, last_error = ? WHERE id = ? AND owner = ? AND settings = ?`,
+			due, due, row.Present, message, id, owner, row.Settings)
+		if err != nil {
+			return err
+		}
+		if n, err := result.RowsAffected(); err != nil || n > 0 {
+			return err
+		}
+		// Between the two, a newer replica has changed the settings, or another one has taken over.
+	}
 }
 
 // trigger has a task run now.
