@@ -35,7 +35,7 @@ func run(t *testing.T, appConfig string, args ...string) (status int, stdout, st
 				g.GET("/items", func(c echo.Context) error { return c.NoContent(http.StatusOK) })
 			})),
 		plugin.NewModule("todo", "jira"),
-		service.PerPlugin[*http.Client](func() *http.Client { return &http.Client{} }),
+		service.Root[*http.ServeMux](func() *http.ServeMux { return &http.ServeMux{} }),
 	}, name: "portal", dir: dir, stdout: &out, stderr: &errs}
 	status = c.run(t.Context(), args)
 	return status, out.String(), errs.String()
@@ -63,7 +63,7 @@ func TestCommandLine(t *testing.T) {
 		"print":                       {good, []string{"config", "print"}, 0, []string{"todo.limit", "5", "app-config.yaml:5", "todo.token"}, nil, "s3cr3t-value"},
 		"print, not valid":            {good + "  other: {a: [\n", []string{"config", "print"}, 1, nil, []string{"app-config.yaml"}, "s3cr3t-value"},
 		"schema":                      {good, []string{"config", "schema"}, 0, []string{`"todo"`, `"limit"`, `"backend"`}, nil, ""},
-		"inspect":                     {good, []string{"inspect"}, 0, []string{"todo", "jira", "/api/todo/items", "*http.Client", "added", "main_test.go"}, nil, ""},
+		"inspect":                     {good, []string{"inspect"}, 0, []string{"todo", "jira", "/api/todo/items", "*http.ServeMux", "added", "main_test.go"}, nil, ""},
 		"inspect as a graph":          {good, []string{"inspect", "--format", "dot"}, 0, []string{"digraph", `"plugin todo" -> "*echo.Group"`}, nil, ""},
 		"inspect as nonsense":         {good, []string{"inspect", "--format", "xml"}, 2, nil, []string{"text", "dot"}, ""},
 	} {
