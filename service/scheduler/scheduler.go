@@ -269,9 +269,17 @@ func errNotRunning(id string) error {
 // execute runs a task once.
 func (s *Scheduler) execute(ctx context.Context, t *task, timeout time.Duration) (err error) {
 	if timeout > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = clockwork.WithTimeout(ctx, s.options.Clock, timeout)
-		defer cancel()
+		// Not clockwork.WithTimeout: with a fake clock, Err of its contexts blocks until they end.
+		inner, cancel := context.WithCancelCause(ctx)
+		timer := s.options.Clock.AfterFunc(timeout, func() { cancel(context.DeadlineExceeded) })
+		defer func() {
+			timer.Stop()
+			if err != nil && context.Cause(inner) == context.DeadlineExceeded {
+				err = fmt.Errorf("%w: it took longer than %s (%w)", context.DeadlineExceeded, timeout, err)
+			}
+			cancel(nil)
+		}()
+		ctx = inner
 	}
 	defer func() {
 		if v := recover(); v != nil {
