@@ -6,7 +6,8 @@ import (
 	"fmt"
 	"io"
 	"sync/atomic"
-	"time"
+
+	"github.com/jonboulle/clockwork"
 
 	"github.com/portico-dev/portico/service"
 )
@@ -50,13 +51,13 @@ func (l *limitedReader) Read(p []byte) (int, error) {
 type stallingBody struct {
 	io.ReadCloser
 	cancel  context.CancelFunc
-	timer   *time.Timer
+	timer   clockwork.Timer
 	stalled atomic.Bool
 }
 
-func newStallingBody(b io.ReadCloser, cancel context.CancelFunc) *stallingBody {
+func newStallingBody(b io.ReadCloser, clock clockwork.Clock, cancel context.CancelFunc) *stallingBody {
 	s := &stallingBody{ReadCloser: b, cancel: cancel}
-	s.timer = time.AfterFunc(stallTimeout, func() {
+	s.timer = clock.AfterFunc(stallTimeout, func() {
 		s.stalled.Store(true)
 		cancel()
 	})

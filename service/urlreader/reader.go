@@ -163,7 +163,7 @@ func searchFile(ctx context.Context, s service.URLReader, rawURL string, options
 	}
 	content, err := f.Bytes()
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", rawURL, err)
+		return nil, wrap(redact(rawURL), err)
 	}
 	return &service.URLSearch{ETag: f.ETag, Files: []service.URLSearchFile{
 		{URL: rawURL, LastModified: f.LastModified, Content: func(context.Context) ([]byte, error) { return content, nil }},
@@ -183,7 +183,7 @@ func (p *plain) ReadURL(ctx context.Context, rawURL string, options service.URLR
 		return nil, err
 	}
 	r := conditional(request{url: u, as: integration.Bearer(options.Token), subject: integration.Redact(u), header: http.Header{}}, options)
-	at := &site{name: u.Host}
+	at := &site{name: u.Host, rulesOnly: true}
 	if options.Token != "" {
 		at.bases = []*url.URL{u}
 	}
