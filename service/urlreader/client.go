@@ -192,7 +192,7 @@ func (c *client) once(ctx context.Context, at *site, r request, target *url.URL)
 		cancel()
 		return nil, fmt.Errorf("%s: %s can't be reached: %w", r.subject, target.Host, err)
 	}
-	res.Body = newStallingBody(res.Body, c.clock, cancel)
+	res.Body = &stallingBody{ReadCloser: res.Body, clock: c.clock, cancel: cancel}
 	return res, nil
 }
 

@@ -7,4 +7,5 @@ import (
 )
 
 func TestMain(m *testing.M) { // A library of the client starts a goroutine when the program begins, and never ends it.
-	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("go.opencensus.io/stats/view.(*worker).start")) }
+	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("go.opencensus.io/stats/view.(*worker).start"))
+}
