@@ -30,7 +30,9 @@ func newTestSource(t *testing.T) *source {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.options = append(s.options, option.WithHTTPClient(server.HTTPClient()))
+	client := server.HTTPClient()
+	t.Cleanup(client.CloseIdleConnections)
+	s.options = append(s.options, option.WithHTTPClient(client))
 	lifecycle.RequireStart()
 	t.Cleanup(func() { lifecycle.RequireStop() })
 	return s
