@@ -70,7 +70,7 @@ type URLTree interface {
 	Files() iter.Seq2[URLTreeFile, error]
 	// Extract writes the tree below a directory, which must exist, and creates the directories in between. Symbolic links are
 	// written if they lead to something within the tree, and otherwise left out. Nothing is written outside of dir, whatever links are
-	// in it.
+	// in it. What has been written before an error stays.
 	Extract(dir string) error
 	// Close ends the download and removes temporary files.
 	Close() error

@@ -137,7 +137,7 @@ func (u *unpacking) readTar(yield func(*entry) bool) error {
 		defer unzipped.Close()
 		plain = unzipped
 	}
-	bounded := &boundedReader{r: plain, compressed: compressed, archive: u}
+	bounded := &boundedReader{r: plain, archive: u, headers: true, compressed: compressed}
 	files := tar.NewReader(bounded)
 	for {
 		header, err := files.Next()
@@ -208,30 +208,33 @@ func (c *countingReader) Read(p []byte) (int, error) {
 
 // boundedReader fails when too much comes out of an archive.
 type boundedReader struct {
-	r          io.Reader
+	r       io.Reader
+	archive *unpacking
+	// headers tells whether r has the headers of entries too.
+	headers bool
+	// compressed is what has been read of the archive, or nil if it isn't compressed.
 	compressed *countingReader
-	archive    *unpacking
 }
 
 func (b *boundedReader) Read(p []byte) (int, error) {
 	n, err := b.r.Read(p)
-	if excess := b.archive.unpacked(int64(n), b.compressed.n); excess != nil {
-		return 0, excess
+	u := b.archive
+	u.total += int64(n)
+	limit := u.limits.MaxTreeSize
+	if b.headers {
+		limit += int64(u.count+16) * 2048 // headers and padding don't count, since entries do
+	}
+	if u.total > limit {
+		return 0, u.tooLarge()
+	}
+	if b.compressed != nil && u.total > ratioFrom && u.total/maxRatio > b.compressed.n {
+		return 0, u.fail("is compressed more than %d times, as no repository is", maxRatio)
 	}
 	return n, err
 }
 
-// unpacked counts bytes that came out of an archive, of which so many have been read.
-func (u *unpacking) unpacked(n, compressed int64) error {
-	u.total += n
-	// Headers and padding of entries don't count, since they are bounded by the number of entries.
-	if u.total > u.limits.MaxTreeSize+int64(u.count+16)*2048 {
-		return u.fail("is larger than %d bytes when unpacked, which backend.reading.limits.maxTreeSize allows", u.limits.MaxTreeSize)
-	}
-	if u.total > ratioFrom && u.total/maxRatio > compressed {
-		return u.fail("is compressed more than %d times, as no repository is", maxRatio)
-	}
-	return nil
+func (u *unpacking) tooLarge() error {
+	return u.fail("is larger than %d bytes when unpacked, which backend.reading.limits.maxTreeSize allows", u.limits.MaxTreeSize)
 }
 
 // readZip downloads a zip file, since its directory is at the end, and reads it.
@@ -285,7 +288,7 @@ func (u *unpacking) readZipEntry(f *zip.File, size int64, yield func(*entry) boo
 	}
 	defer content.Close()
 	// What the directory says about sizes may be a lie, and entries may share their content.
-	bounded := &boundedReader{r: content, compressed: &countingReader{n: size}, archive: u}
+	bounded := &boundedReader{r: content, archive: u, compressed: &countingReader{n: size}}
 	e := &entry{path: name, size: int64(f.UncompressedSize64), mode: mode.Perm(), modified: f.Modified,
 		body: entryReader{limitReader(bounded, u.limits.MaxFileSize, u.subject+": "+name), u}}
 	if link {

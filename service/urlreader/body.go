@@ -6,7 +6,8 @@ import (
 	"fmt"
 	"io"
 	"sync/atomic"
-	"time"
+
+	"github.com/jonboulle/clockwork"
 
 	"github.com/portico-dev/portico/service"
 )
@@ -49,38 +50,31 @@ func (l *limitedReader) Read(p []byte) (int, error) {
 // stallingBody is the body of an answer that ends when the server sends nothing for some time.
 type stallingBody struct {
 	io.ReadCloser
+	clock   clockwork.Clock
 	cancel  context.CancelFunc
-	timer   *time.Timer
+	timer   clockwork.Timer // runs only while somebody reads; nil before
 	stalled atomic.Bool
 }
 
-func newStallingBody(b io.ReadCloser, cancel context.CancelFunc) *stallingBody {
-	s := &stallingBody{ReadCloser: b, cancel: cancel}
-	s.timer = time.AfterFunc(stallTimeout, func() {
-		s.stalled.Store(true)
-		cancel()
-	})
-	// The time runs only while somebody reads.
-	s.timer.Stop()
-	return s
-}
-
 func (s *stallingBody) Read(p []byte) (int, error) {
-	s.timer.Reset(stallTimeout)
+	if s.timer == nil {
+		s.timer = s.clock.AfterFunc(stallTimeout, func() {
+			s.stalled.Store(true)
+			s.cancel()
+		})
+	} else {
+		s.timer.Reset(stallTimeout)
+	}
 	n, err := s.ReadCloser.Read(p)
 	s.timer.Stop()
-	if err != nil && !errors.Is(err, io.EOF) {
-		if s.stalled.Load() {
-			err = fmt.Errorf("the server has sent nothing for %s", stallTimeout)
-		}
-		return n, err
+	if err != nil && !errors.Is(err, io.EOF) && s.stalled.Load() {
+		err = fmt.Errorf("the server has sent nothing for %s", stallTimeout)
 	}
 	return n, err
 }
 
 // Close ends the request. The rest of the body is not read: it may be endless.
 func (s *stallingBody) Close() error {
-	s.timer.Stop()
 	s.cancel()
 	err := s.ReadCloser.Close()
 	if errors.Is(err, context.Canceled) {

@@ -46,8 +46,10 @@ type client struct {
 type site struct {
 	// name is how messages call it.
 	name string
-	// bases are the URLs that credentials may be sent to. Requests may be redirected to their hosts.
+	// bases are the URLs that credentials may be sent to. Requests may be redirected to their hosts, unless rulesOnly.
 	bases []*url.URL
+	// rulesOnly has redirects followed only to what the rules allow, which may be some paths of a host.
+	rulesOnly bool
 	// companions are further hosts that requests may be redirected to, without credentials.
 	companions []string
 	retry      integration.Retry
@@ -56,6 +58,11 @@ type site struct {
 
 func (s *site) owns(u *url.URL) bool {
 	return slices.ContainsFunc(s.bases, func(b *url.URL) bool { return b.Scheme == u.Scheme && b.Host == u.Host })
+}
+
+// mayRedirect tells whether requests to the site may be redirected to the URL.
+func (c *client) mayRedirect(at *site, u *url.URL) bool {
+	return !at.rulesOnly && (at.owns(u) || slices.Contains(at.companions, u.Host)) || c.allowed(u)
 }
 
 // allowed tells whether the rules allow the URL.
@@ -154,7 +161,7 @@ func (c *client) follow(ctx context.Context, at *site, r request) (*http.Respons
 		if err != nil {
 			return nil, fmt.Errorf("%s: the server redirects to a URL that isn't followed: %w", r.subject, err)
 		}
-		if !at.owns(next) && !slices.Contains(at.companions, next.Host) && !c.allowed(next) {
+		if !c.mayRedirect(at, next) {
 			return nil, service.NotAllowedError.Errorf("%s: the server redirects to %s://%s, which is not allowed; if it is to be read, add it to backend.reading.allow",
 				r.subject, next.Scheme, next.Host)
 		}
@@ -185,7 +192,7 @@ func (c *client) once(ctx context.Context, at *site, r request, target *url.URL)
 		cancel()
 		return nil, fmt.Errorf("%s: %s can't be reached: %w", r.subject, target.Host, err)
 	}
-	res.Body = newStallingBody(res.Body, cancel)
+	res.Body = &stallingBody{ReadCloser: res.Body, clock: c.clock, cancel: cancel}
 	return res, nil
 }
 

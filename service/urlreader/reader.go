@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/jonboulle/clockwork"
@@ -21,7 +22,8 @@ import (
 //
 //	service.RootGroup[urlreader.Source](newSource)
 //
-// They come before the built-in ones. Safe for concurrent use.
+// They come before the built-in ones. The limits of the configuration hold for their files, and for trees that [NewTree] has made.
+// Safe for concurrent use.
 type Source interface {
 	service.URLReader
 	// Reads tells whether the URL is one of the source's. It is not changed.
@@ -39,6 +41,8 @@ func Services() []service.Service {
 // Reader is the service.URLReader of a backend: it hands each URL to the source that reads it.
 type Reader struct {
 	sources []Source
+	added   int // how many of the sources are added ones: their answers are yet to be bounded
+	limits  Limits
 }
 
 // Parameters are what [New] needs.
@@ -91,7 +95,7 @@ func newReader(p Parameters, resolver *net.Resolver) (*Reader, error) {
 
 // reader puts the sources together.
 func (c *client) reader(added []Source, forges []forge, workDir string) *Reader {
-	r := &Reader{sources: added}
+	r := &Reader{sources: slices.Clone(added), added: len(added), limits: c.limits}
 	for _, f := range forges {
 		r.sources = append(r.sources, &repositories{client: c, forge: f, workDir: workDir})
 	}
@@ -99,44 +103,50 @@ func (c *client) reader(added []Source, forges []forge, workDir string) *Reader 
 	return r
 }
 
-// source is the one that reads the URL.
-func (r *Reader) source(rawURL string) (Source, error) {
+// source is the one that reads the URL, and whether it is an added one.
+func (r *Reader) source(rawURL string) (s Source, added bool, err error) {
 	u, err := integration.ParseURL(rawURL)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	for _, s := range r.sources {
+	for i, s := range r.sources {
 		if s.Reads(u) {
-			return s, nil
+			return s, i < r.added, nil
 		}
 	}
-	return nil, service.NotAllowedError.Errorf("Reading from '%s' is not allowed. You may need to configure an integration for the target host, "+
+	return nil, false, service.NotAllowedError.Errorf("Reading from '%s' is not allowed. You may need to configure an integration for the target host, "+
 		"or add it to the configured list of allowed hosts at 'backend.reading.allow'", integration.Redact(u))
 }
 
 // ReadURL implements service.URLReader.
 func (r *Reader) ReadURL(ctx context.Context, rawURL string, options service.URLReadOptions) (*service.URLFile, error) {
-	s, err := r.source(rawURL)
+	s, added, err := r.source(rawURL)
 	if err != nil {
 		return nil, reading(err)
 	}
 	f, err := s.ReadURL(ctx, rawURL, options)
+	if err == nil && added {
+		f.Body = body{limitReader(f.Body, r.limits.MaxFileSize, redact(rawURL)), f.Body}
+	}
 	return f, reading(err)
 }
 
 // ReadTree implements service.URLReader.
 func (r *Reader) ReadTree(ctx context.Context, rawURL string, options service.URLReadOptions) (service.URLTree, error) {
-	s, err := r.source(rawURL)
+	s, added, err := r.source(rawURL)
 	if err != nil {
 		return nil, reading(err)
 	}
 	t, err := s.ReadTree(ctx, rawURL, options)
+	if known, ok := t.(*Tree); ok && added {
+		known.bound(redact(rawURL), r.limits)
+	}
 	return t, reading(err)
 }
 
 // Search implements service.URLReader.
 func (r *Reader) Search(ctx context.Context, rawURL string, options service.URLReadOptions) (*service.URLSearch, error) {
-	s, err := r.source(rawURL)
+	s, _, err := r.source(rawURL)
 	if err != nil {
 		return nil, reading(err)
 	}
@@ -163,7 +173,7 @@ func searchFile(ctx context.Context, s service.URLReader, rawURL string, options
 	}
 	content, err := f.Bytes()
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", rawURL, err)
+		return nil, wrap(redact(rawURL), err)
 	}
 	return &service.URLSearch{ETag: f.ETag, Files: []service.URLSearchFile{
 		{URL: rawURL, LastModified: f.LastModified, Content: func(context.Context) ([]byte, error) { return content, nil }},
@@ -183,7 +193,7 @@ func (p *plain) ReadURL(ctx context.Context, rawURL string, options service.URLR
 		return nil, err
 	}
 	r := conditional(request{url: u, as: integration.Bearer(options.Token), subject: integration.Redact(u), header: http.Header{}}, options)
-	at := &site{name: u.Host}
+	at := &site{name: u.Host, rulesOnly: true}
 	if options.Token != "" {
 		at.bases = []*url.URL{u}
 	}

@@ -51,6 +51,33 @@ func NewTree(etag string, files iter.Seq2[service.URLTreeFile, error], release f
 	return &Tree{etag: etag, entries: entries, close: release}
 }
 
+// bound has the files of the tree fail where they exceed the limits.
+func (t *Tree) bound(subject string, limits Limits) {
+	u := &unpacking{subject: subject, limits: limits}
+	inner := t.entries
+	t.entries = func(yield func(*entry, error) bool) {
+		for e, err := range inner {
+			if err == nil {
+				_, _, err = u.admit(e.path, e.size, false)
+			}
+			if err == nil {
+				// What a list says about sizes may be outdated.
+				e.body = &boundedReader{r: limitReader(e.body, limits.MaxFileSize, subject+": "+e.path), archive: u}
+				if u.total+e.size > limits.MaxTreeSize {
+					err = u.tooLarge()
+				}
+			}
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			if !yield(e, nil) {
+				return
+			}
+		}
+	}
+}
+
 // ETag implements service.URLTree.
 func (t *Tree) ETag() string { return t.etag }
 
