@@ -10,6 +10,9 @@
 //	[HTTPAuth]              who makes a request              [AuthPolicies]    routes that need no credentials
 //	[Health]                readiness checks                 [Instance]        what runs in this backend
 //	[Scheduler]             recurring work                   [Events]          what has happened, for others to know
+//	[Auth]                  tokens of the plugin             [UserInfo]        who a user is, and what they own
+//	*http.Client            calls to other plugins           [Discovery]       where plugins are
+//	[URLReader]             files and trees by URL
 //	clockwork.Clock         the time, which tests control    fx.Lifecycle      hooks of the plugin (or of the root service)
 //	plugin.Metadata         which plugin this is
 //
