@@ -37,7 +37,7 @@ func start(router *echo.Group, cfg service.Config, policies service.AuthPolicies
 	if err := cfg.Decode("hello", &s); err != nil {
 		return err
 	}
-	policies.AllowUnauthenticated("/") // all other routes need credentials
+	policies.AllowUnauthenticated("/") // without this, every route of the plugin needs credentials
 	router.GET("", func(c echo.Context) error {
 		return c.JSON(http.StatusOK, map[string]string{"message": s.Greeting})
 	})
