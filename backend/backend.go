@@ -42,7 +42,7 @@ type Backend struct {
 	phase    phase
 
 	// What Start made and Stop takes down.
-	log       *slog.Logger
+	log       *slog.Logger                // discards until there is a logger
 	reloadLog atomic.Pointer[slog.Logger] // the same, for the goroutine that watches the configuration
 	config    service.Config
 	server    *httprouter.Server
@@ -68,7 +68,7 @@ const (
 
 // New returns a backend without features. Nothing happens before Start.
 func New(options Options) *Backend {
-	return &Backend{options: options, instance: newInstance(), hooks: &rootLifecycle{}}
+	return &Backend{options: options, instance: newInstance(), hooks: &rootLifecycle{}, log: slog.New(slog.DiscardHandler)}
 }
 
 // Add adds features, in any order. It panics after Start, as such a feature would silently be missing.
@@ -109,9 +109,7 @@ func (b *Backend) Start(ctx context.Context) error {
 		return errors.New("backend: it has been stopped, and can't be started again")
 	}
 	b.phase = phaseStarted
-	err := b.start(ctx)
-	b.instance.setRoot(err)
-	if err != nil {
+	if err := b.start(ctx); err != nil {
 		b.phase = phaseStopped
 		stopCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 		defer cancel()
@@ -121,22 +119,19 @@ func (b *Backend) Start(ctx context.Context) error {
 		b.instance.setRoot(err)
 		return fmt.Errorf("backend: %w", err)
 	}
+	b.instance.setRoot(nil)
 	b.log.Info(fmt.Sprintf("backend started in %s", b.instance.Status().Duration.Round(time.Millisecond/10)), "plugins", len(b.plugins))
 	return nil
 }
 
 func (b *Backend) start(ctx context.Context) error {
-	b.log = slog.New(slog.DiscardHandler)
 	lifetime, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	b.cancel = cancel
 	plan, err := b.prepare(ctx)
 	if err != nil {
 		return err
 	}
-	b.instance.expect(plan.Plugins)
-	values := wiring.Values{}
-	b.rootValues(lifetime, values)
-	b.root, err = plan.Root(values, wiring.Lifecycle{Owner: "the root services", StopTimeout: hookTimeout}, rootTypes...)
+	err = b.makeRoot(lifetime, plan)
 	if root, ok := wiring.Value[service.RootLogger](b.root); ok && root.Logger != nil {
 		b.log = root.Logger
 	}
@@ -156,6 +151,15 @@ func (b *Backend) start(ctx context.Context) error {
 		return err
 	}
 	return b.hooks.runStarted(ctx)
+}
+
+// makeRoot makes the root services.
+func (b *Backend) makeRoot(lifetime context.Context, plan *wiring.Plan) (err error) {
+	b.instance.expect(plan.Plugins)
+	values := wiring.Values{}
+	b.rootValues(lifetime, values)
+	b.root, err = plan.Root(values, wiring.Lifecycle{Owner: "the root services", StopTimeout: hookTimeout}, rootTypes...)
+	return err
 }
 
 // rootTypes are the root services that the backend itself uses.

@@ -46,12 +46,7 @@ func printSchema(w io.Writer, schemas service.ConfigSchemas) error {
 	if err != nil {
 		return err
 	}
-	var indented bytes.Buffer
-	if err := json.Indent(&indented, schema, "", "  "); err != nil {
-		return err
-	}
-	indented.WriteByte('\n')
-	_, err = indented.WriteTo(w)
+	_, err = fmt.Fprintf(w, "%s\n", bytes.TrimRight(schema, "\n"))
 	return err
 }
 

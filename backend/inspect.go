@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -26,7 +25,6 @@ type inspectCommand struct {
 // inspect plans the backend and runs the inits of its plugins, which tell the routes, on databases in memory. Nothing is started.
 func (b *Backend) inspect(ctx context.Context, w io.Writer, cmd inspectCommand) error {
 	b.quiet = true
-	b.log = slog.New(slog.DiscardHandler)
 	d, err := b.describe(ctx)
 	if err != nil {
 		return err
@@ -54,11 +52,7 @@ func (b *Backend) describe(ctx context.Context) (d wiring.Description, err error
 	lifetime, cancel := context.WithCancel(ctx)
 	defer cancel()
 	b.cancel = cancel
-	b.instance.expect(plan.Plugins)
-	values := wiring.Values{}
-	b.rootValues(lifetime, values)
-	settings := wiring.Lifecycle{Owner: "the root services", StopTimeout: hookTimeout}
-	b.root, err = plan.Root(values, settings, rootTypes...)
+	err = b.makeRoot(lifetime, plan)
 	defer func() { err = errors.Join(err, b.stop(context.WithoutCancel(ctx))) }()
 	if err != nil {
 		return d, err
@@ -67,7 +61,7 @@ func (b *Backend) describe(ctx context.Context) (d wiring.Description, err error
 		var failed []error
 		values := wiring.Values{}
 		wiring.Set(values, plugin.Metadata{ID: pl.ID()})
-		c, err := plan.Plugin(pl, b.root, values, settings, func(_ string, err error, _ time.Duration) { failed = append(failed, err) })
+		c, err := plan.Plugin(pl, b.root, values, wiring.Lifecycle{Owner: pl.String(), StopTimeout: hookTimeout}, func(_ string, err error, _ time.Duration) { failed = append(failed, err) })
 		b.plugins = append(b.plugins, &runningPlugin{Plugin: pl, container: c})
 		if err := errors.Join(append(failed, err)...); err != nil {
 			d.Plugins[n].Error = err.Error()
