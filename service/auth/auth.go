@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -18,7 +17,6 @@ import (
 	"github.com/portico-dev/portico/plugin"
 	"github.com/portico-dev/portico/service"
 	"github.com/portico-dev/portico/service/auth/internal/jws"
-	"github.com/portico-dev/portico/service/auth/internal/keys"
 	"github.com/portico-dev/portico/service/auth/internal/remote"
 	"github.com/portico-dev/portico/service/auth/usertoken"
 	"github.com/portico-dev/portico/service/httprouter"
@@ -31,19 +29,29 @@ const (
 	userKeysPath  = "/.well-known/jwks.json"
 	keysPath      = "/.backstage/auth/v1/jwks.json"
 
-	maxIssued = 1024 // tokens for other plugins that are kept to be used again
+	tokenLifetime = time.Hour // of the tokens of plugins, at most
+	maxIssued     = 1024      // tokens for other plugins that are kept to be used again
 )
 
-// pluginID is what the subject of a plugin token looks like. It becomes part of a URL.
-var pluginID = regexp.MustCompile(`^[A-Za-z0-9_-]{1,100}$`)
+// isPluginID tells whether this is what the subject of a plugin token looks like. It becomes part of a URL.
+func isPluginID(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '_' && c != '-' {
+			return false
+		}
+	}
+	return len(s) >= 1 && len(s) <= 100
+}
 
 // Auth implements service.Auth for one plugin.
 type Auth struct {
 	*authority
-	id     string
-	keys   keySource
-	issued *lru.Cache[issuedFor, issuedToken]
-	log    *slog.Logger
+	id      string
+	subject string // of the plugin itself
+	keys    keySource
+	issued  *lru.Cache[issuedFor, issuedToken]
+	log     *slog.Logger
 }
 
 // keySource has the keys of the plugin itself.
@@ -66,7 +74,11 @@ func newAuth(shared *authority, meta plugin.Metadata, server *httprouter.Server,
 	if err != nil {
 		return nil, err
 	}
-	a := &Auth{authority: shared, id: meta.ID, keys: shared.keySource(meta.ID, log), issued: issued, log: log}
+	source, err := shared.keySource(meta.ID, log)
+	if err != nil {
+		return nil, err
+	}
+	a := &Auth{authority: shared, id: meta.ID, subject: pluginSubject + meta.ID, keys: source, issued: issued, log: log}
 	server.Handle(meta.ID, http.MethodGet, keysPath, a.serveKeys)
 	return a, nil
 }
@@ -130,24 +142,25 @@ func (a *Auth) recognize(ctx context.Context, raw string) (c service.Credentials
 }
 
 // isUserToken tells whether the token means to be one of a user. Older ones have no type.
-func isUserToken(t *jws.Token) bool {
+func isUserToken(t *candidate) bool {
 	return t.Type == usertoken.Type || t.Type == usertoken.LimitedType ||
 		len(t.Claims.Audience) == 1 && t.Claims.Audience[0] == usertoken.Audience
 }
 
-func (a *Auth) recognizePlugin(ctx context.Context, token *jws.Token) (service.Credentials, error) {
+func (a *Auth) recognizePlugin(ctx context.Context, token *candidate) (service.Credentials, error) {
 	const failed = "Failed plugin token verification"
 	subject := token.Claims.Subject
-	if !pluginID.MatchString(subject) {
+	if !isPluginID(subject) {
 		return service.Credentials{}, refuse("Invalid plugin token: forbidden subject format", nil)
 	}
-	if err := a.check(token); err != nil {
+	now := a.clock.Now()
+	if err := check(token, now); err != nil {
 		return service.Credentials{}, refuse(failed, err)
 	}
 	if !token.Claims.Audience.Contains(a.id) {
 		return service.Credentials{}, refuse(failed, fmt.Errorf("the token of plugin %s is for %q", subject, token.Claims.Audience))
 	}
-	switch err := a.verify(ctx, token, subject, keysPath); {
+	switch err := a.verify(ctx, token, subject, keysPath, now); {
 	case errors.Is(err, remote.ErrNoEndpoint):
 		return service.Credentials{}, refuse(fmt.Sprintf("Received a plugin token where the source '%s' plugin has no endpoint for its public keys",
 			subject), err)
@@ -166,10 +179,11 @@ func (a *Auth) recognizePlugin(ctx context.Context, token *jws.Token) (service.C
 	return c, err
 }
 
-func (a *Auth) recognizeUser(ctx context.Context, token *jws.Token) (service.Credentials, error) {
-	err := a.check(token)
+func (a *Auth) recognizeUser(ctx context.Context, token *candidate) (service.Credentials, error) {
+	now := a.clock.Now()
+	err := check(token, now)
 	if err == nil {
-		err = a.verify(ctx, token, authPlugin, userKeysPath)
+		err = a.verify(ctx, token, authPlugin, userKeysPath, now)
 	}
 	if err != nil {
 		return service.Credentials{}, refuse("Failed user token verification", err)
@@ -180,21 +194,21 @@ func (a *Auth) recognizeUser(ctx context.Context, token *jws.Token) (service.Cre
 }
 
 // check looks at the claims that every token of ours has. It costs nothing, so that it comes before the signature.
-func (a *Auth) check(token *jws.Token) error {
-	c := token.Claims
+func check(token *candidate, now time.Time) error {
+	c := &token.Claims
 	if c.Subject == "" || c.IssuedAt == nil || c.Expiry == nil {
 		return errors.New("the token lacks one of sub, iat and exp")
 	}
-	return c.Valid(a.clock.Now())
+	return c.Valid(now)
 }
 
 // verify checks the signature with the keys of a plugin.
-func (a *Auth) verify(ctx context.Context, token *jws.Token, issuer, path string) error {
+func (a *Auth) verify(ctx context.Context, token *candidate, issuer, path string, now time.Time) error {
 	base, err := a.discovery.BaseURL(ctx, issuer)
 	if err != nil {
 		return fmt.Errorf("finding plugin %s: %w", issuer, err)
 	}
-	return a.verifier.verify(ctx, token, base+path)
+	return a.verifier.verify(ctx, token, base, path, now)
 }
 
 func (a *Auth) recognizeExternal(ctx context.Context, raw string) (service.Credentials, error) {
@@ -227,7 +241,7 @@ func quoted(restrictions map[string]service.AccessRestriction) string {
 
 // OwnCredentials implements service.Auth.
 func (a *Auth) OwnCredentials() service.Credentials {
-	return service.Credentials{Kind: service.AllowService, Subject: pluginSubject + a.id}
+	return service.Credentials{Kind: service.AllowService, Subject: a.subject}
 }
 
 // PluginToken implements service.Auth.
@@ -278,7 +292,7 @@ func delegable(c service.Credentials, target string) error {
 
 // issue makes a token for the target.
 func (a *Auth) issue(ctx context.Context, to issuedFor, now time.Time) (token string, expiry time.Time, err error) {
-	expiry = now.Add(keys.Lifetime)
+	expiry = now.Add(tokenLifetime)
 	var limited string
 	if to.user != "" {
 		var end time.Time

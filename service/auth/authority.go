@@ -12,8 +12,8 @@ import (
 	"go.uber.org/fx"
 
 	"github.com/portico-dev/portico/service"
-	"github.com/portico-dev/portico/service/auth/internal/keys"
 	"github.com/portico-dev/portico/service/auth/internal/remote"
+	"github.com/portico-dev/portico/service/auth/keys"
 	"github.com/portico-dev/portico/service/database"
 	"github.com/portico-dev/portico/service/httpclient"
 )
@@ -82,15 +82,15 @@ func newAuthority(d authorityDeps) (*authority, error) {
 }
 
 // keySource is where a plugin has its own keys from.
-func (a *authority) keySource(pluginID string, log *slog.Logger) keySource {
+func (a *authority) keySource(pluginID string, log *slog.Logger) (keySource, error) {
 	if a.static != nil {
-		return a.static
+		return a.static, nil
 	}
 	var store keys.Store = &keys.Memory{}
 	if a.stored {
 		store = keys.NewDatabase((&opener{authority: a, pluginID: pluginID, log: log}).open, log)
 	}
-	return keys.NewRotating(store, a.clock, log)
+	return keys.NewRotating(keys.RotatingSettings{Lifetime: tokenLifetime}, store, a.clock, log)
 }
 
 // opener opens the database of a plugin when it is first needed for keys: a plugin that has no use for either has none.

@@ -80,7 +80,7 @@ func (t *remoteToken) recognize(ctx context.Context, raw string, now time.Time) 
 		len(t.algorithms) > 0 && !slices.Contains(t.algorithms, token.Algorithm) ||
 		len(t.issuers) > 0 && !slices.Contains(t.issuers, token.Claims.Issuer) ||
 		len(t.audiences) > 0 && !slices.ContainsFunc(t.audiences, token.Claims.Audience.Contains) ||
-		t.remote.verify(ctx, token, t.url) != nil {
+		t.remote.verify(ctx, token, t.url, "", now) != nil {
 		return "", errNotMine
 	}
 	return t.prefix + token.Claims.Subject, nil

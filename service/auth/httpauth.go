@@ -48,7 +48,7 @@ func (h *HTTPAuth) Credentials(r *http.Request, allow ...service.PrincipalKind) 
 func bearerToken(h http.Header) string {
 	scheme, token, _ := strings.Cut(h.Get("Authorization"), " ")
 	token = strings.TrimLeft(token, " ")
-	if !strings.EqualFold(scheme, "Bearer") || hasSpace(token) {
+	if !strings.EqualFold(scheme, "Bearer") || strings.IndexByte(token, ' ') >= 0 || strings.IndexByte(token, '\t') >= 0 {
 		return ""
 	}
 	return token

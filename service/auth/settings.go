@@ -10,7 +10,7 @@ import (
 	"unicode"
 
 	"github.com/portico-dev/portico/service"
-	"github.com/portico-dev/portico/service/auth/internal/keys"
+	"github.com/portico-dev/portico/service/auth/keys"
 )
 
 // settings is backend.auth.

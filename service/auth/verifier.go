@@ -2,6 +2,8 @@ package auth
 
 import (
 	"context"
+	"strings"
+	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
 
@@ -20,37 +22,44 @@ const (
 // than all the rest of a check. What it remembers holds as long as the keys of the issuer are the same.
 type verifier struct {
 	keys       *remote.Keys
-	remembered *lru.Cache[string, *verified]
+	remembered *lru.Cache[string, *candidate]
 }
 
-// verified is a token whose signature is right by the given keys of an endpoint.
-type verified struct {
-	token *jws.Token
-	url   string
-	keys  *jws.Keys
+// candidate is a token that has been taken apart. If its signature is known to be right, it has the endpoint and the keys by which it is.
+type candidate struct {
+	*jws.Token
+	url  string
+	keys *jws.Keys
 }
 
 func newVerifier(keys *remote.Keys) (verifier, error) {
-	remembered, err := lru.New[string, *verified](maxRemembered)
+	remembered, err := lru.New[string, *candidate](maxRemembered)
 	return verifier{keys, remembered}, err
 }
 
 // parse takes a token apart, unless that was done before.
-func (v verifier) parse(raw string) (*jws.Token, error) {
+func (v verifier) parse(raw string) (*candidate, error) {
 	if known, ok := v.remembered.Get(raw); ok {
-		return known.token, nil
+		return known, nil
 	}
-	return jws.Parse(raw)
+	token, err := jws.Parse(raw)
+	return &candidate{Token: token}, err
 }
 
-// verify checks the signature with the keys at the URL.
-func (v verifier) verify(ctx context.Context, token *jws.Token, url string) error {
-	if known, ok := v.remembered.Peek(token.Raw); ok && known.url == url && known.keys == v.keys.Fresh(url) {
+// verify checks the signature with the keys at the path below the base URL.
+func (v verifier) verify(ctx context.Context, token *candidate, base, path string, now time.Time) error {
+	if token.keys != nil && token.isFrom(base, path) && token.keys == v.keys.Fresh(token.url, now) {
 		return nil
 	}
-	keys, err := v.keys.Verify(ctx, url, token)
+	url := base + path
+	keys, err := v.keys.Verify(ctx, url, token.Token)
 	if err == nil && len(token.Raw) <= maxRememberedLength {
-		v.remembered.Add(token.Raw, &verified{token, url, keys})
+		v.remembered.Add(token.Raw, &candidate{token.Token, url, keys})
 	}
 	return err
+}
+
+// isFrom tells whether the keys come from the path below the base URL. It is asked for each request, and needs no memory.
+func (c *candidate) isFrom(base, path string) bool {
+	return len(c.url) == len(base)+len(path) && strings.HasPrefix(c.url, base) && strings.HasSuffix(c.url, path)
 }

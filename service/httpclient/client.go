@@ -2,11 +2,18 @@ package httpclient
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
 	"net/http"
+	"net/url"
 	"regexp"
 	"strings"
 
 	"github.com/portico-dev/portico/service"
+	"github.com/portico-dev/portico/service/internal/instrument"
+	"github.com/portico-dev/portico/service/telemetry"
 )
 
 // Services declares the *[Transport] of a backend and the *http.Client of each plugin.
@@ -17,8 +24,8 @@ func Services() []service.Service {
 	}
 }
 
-func newClient(auth service.Auth, discovery service.Discovery, transport *Transport) *http.Client {
-	return &http.Client{Transport: &authenticated{auth, discovery, transport}}
+func newClient(auth service.Auth, discovery service.Discovery, transport *Transport, providers telemetry.Providers) *http.Client {
+	return &http.Client{Transport: instrument.Client(&authenticated{auth, discovery, transport}, providers)}
 }
 
 // authenticated adds tokens to the requests of a plugin.
@@ -30,51 +37,89 @@ type authenticated struct {
 
 // RoundTrip implements http.RoundTripper.
 func (a *authenticated) RoundTrip(req *http.Request) (*http.Response, error) {
-	if req.URL == nil || req.Header["Authorization"] != nil {
+	if req.URL == nil {
 		return a.transport.RoundTrip(req)
 	}
-	ctx := req.Context()
-	target := a.target(ctx, req)
-	if target == "" {
-		return a.transport.RoundTrip(req)
+	if id, ok := a.transport.local(req); ok {
+		token, err := a.token(req, id)
+		if err != nil {
+			return nil, err
+		}
+		return a.transport.call(req, token)
 	}
-	principal, ok := service.ActsFor(ctx)
+	return a.send(req)
+}
+
+// token is the token to send to the plugin with the request, which may be none.
+func (a *authenticated) token(req *http.Request, pluginID string) (string, error) {
+	if req.Header["Authorization"] != nil {
+		return "", nil
+	}
+	principal, ok := service.ActsFor(req.Context())
 	if !ok {
 		principal = a.auth.OwnCredentials()
 	}
-	token, err := a.auth.PluginToken(ctx, principal, target)
+	token, err := a.auth.PluginToken(req.Context(), principal, pluginID)
 	if err != nil {
-		if req.Body != nil {
-			_ = req.Body.Close() // as every RoundTripper does
-		}
+		closeBody(req)
+	}
+	return token.Reveal(), err
+}
+
+// send sends a request over the network.
+func (a *authenticated) send(req *http.Request) (*http.Response, error) {
+	ctx := req.Context()
+	target := a.target(ctx, req.URL)
+	if target == "" {
+		return a.transport.network.RoundTrip(req)
+	}
+	token, err := a.token(req, target)
+	if err != nil {
 		return nil, err
 	}
-	if token.Reveal() == "" {
-		return a.transport.RoundTrip(req)
+	if token != "" {
+		with := *req // a RoundTripper leaves the request as it is
+		with.Header = make(http.Header, len(req.Header)+1)
+		maps.Copy(with.Header, req.Header)
+		with.Header["Authorization"] = []string{"Bearer " + token}
+		req = &with
 	}
-	with := *req // a RoundTripper leaves the request as it is
-	with.Header = make(http.Header, len(req.Header)+1)
-	for name, values := range req.Header {
-		with.Header[name] = values
+	res, err := a.transport.network.RoundTrip(req)
+	if unreachable := (*net.OpError)(nil); errors.As(err, &unreachable) && unreachable.Op == "dial" && ctx.Err() == nil {
+		err = &unreachableError{target, err}
 	}
-	with.Header["Authorization"] = []string{"Bearer " + token.Reveal()}
-	return a.transport.RoundTrip(&with)
+	return res, err
+}
+
+// unreachableError is the error when nobody listens where a plugin should be. A handler that fails with it answers with status 503, and
+// doesn't tell where that is.
+type unreachableError struct {
+	pluginID string
+	cause    error
+}
+
+func (e *unreachableError) Error() string {
+	return fmt.Sprintf("plugin %s can't be reached: %v", e.pluginID, e.cause)
+}
+
+func (e *unreachableError) Unwrap() []error {
+	return []error{service.ServiceUnavailableError.Errorf("Plugin %s can't be reached", e.pluginID), e.cause}
 }
 
 // segment is a part of a path that may be the id of a plugin.
 var segment = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
 
-// target is the plugin that answers requests for the URL, or empty: the one that is named in the path and has its base URL there. A token
-// never goes anywhere else.
-func (a *authenticated) target(ctx context.Context, req *http.Request) string {
-	if id, ok := a.transport.local(req); ok {
+// target is the plugin that has the URL elsewhere, or empty: a token never goes anywhere else.
+func (a *authenticated) target(ctx context.Context, u *url.URL) string {
+	if finder, ok := a.discovery.(interface{ PluginAt(*url.URL) (string, bool) }); ok {
+		id, _ := finder.PluginAt(u)
 		return id
 	}
-	for id := range strings.SplitSeq(strings.Trim(req.URL.EscapedPath(), "/"), "/") {
+	for id := range strings.SplitSeq(strings.Trim(u.EscapedPath(), "/"), "/") {
 		if !segment.MatchString(id) {
 			continue
 		}
-		if base, err := a.discovery.BaseURL(ctx, id); err == nil && below(req.URL, base) {
+		if base, err := a.discovery.BaseURL(ctx, id); err == nil && below(u, base) {
 			return id
 		}
 	}

@@ -127,6 +127,10 @@ func (nowhere) BaseURL(_ context.Context, id string) (string, error) {
 	return "http://nowhere.invalid/api/" + id, nil
 }
 
+func (n nowhere) ExternalBaseURL(ctx context.Context, id string) (string, error) {
+	return n.BaseURL(ctx, id)
+}
+
 // TestTokensStayHome has hosts that are no plugins, but look like some.
 func TestTokensStayHome(t *testing.T) {
 	t.Parallel()
@@ -170,40 +174,5 @@ func TestAfterTheEnd(t *testing.T) {
 	if res, err := client.Get(url); err == nil {
 		res.Body.Close()
 		t.Error(res.Status)
-	}
-}
-
-// BenchmarkCall calls another plugin, with a token, in memory and over a socket of this machine: the call alone, and with a handler that
-// asks who calls.
-func BenchmarkCall(b *testing.B) {
-	var client *http.Client
-	var discovery service.Discovery
-	backend := backendtest.Start(b, who("target"), caller(&client, &discovery))
-	network := &http.Transport{}
-	b.Cleanup(network.CloseIdleConnections)
-	for _, path := range []string{"open/hello", "who"} {
-		url := backend.URL() + "/api/target/" + path
-		for _, w := range []way{{name: "memory", client: client}, {name: "socket", client: &http.Client{Transport: network}}} {
-			b.Run(path+"/"+w.name, func(b *testing.B) {
-				b.ReportAllocs()
-				for b.Loop() {
-					req, err := http.NewRequestWithContext(b.Context(), http.MethodGet, url, nil)
-					if err != nil {
-						b.Fatal(err)
-					}
-					if w.name == "socket" {
-						req.Header.Set("Authorization", `Bearer mock-service-token:{"sub":"plugin:caller","target":"target"}`)
-					}
-					res, err := w.client.Do(req)
-					if err != nil {
-						b.Fatal(err)
-					}
-					if _, err := io.Copy(io.Discard, res.Body); err != nil || res.StatusCode != http.StatusOK {
-						b.Fatal(res.Status, err)
-					}
-					res.Body.Close()
-				}
-			})
-		}
 	}
 }

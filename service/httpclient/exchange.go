@@ -6,15 +6,11 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"maps"
 	"net/http"
-	"net/url"
 	"runtime/debug"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
-	"time"
 
 	"golang.org/x/net/http/httpguts"
 )
@@ -31,15 +27,21 @@ var errClientGone = errors.New("httpclient: the client has gone away")
 // exchange is a request that is served in memory, and its answer. It is the http.ResponseWriter of the handler.
 type exchange struct {
 	req     *http.Request
-	request *requestBody
-	stop    func() bool // ends looking at the caller's context
+	sent    http.Header // as the handler gets it
+	request requestBody
+	ctx     context.Context // of the handler
+	cancel  context.CancelCauseFunc
+	ready   chan struct{} // closed when there is an answer, or none will come
+	stop    func() bool   // ends looking at the caller's context; nil if nobody does
 
+	dates    *dates
 	header   http.Header // of the handler
-	snapshot http.Header // as it was when the status was written
+	snapshot headerCopy  // as it was when the status was written
+	declared http.Header // trailers that it has announced
+	trailing bool        // there may be trailers
 	status   int
 	length   int64 // as the handler has announced; negative if it hasn't
 	written  int64
-	cancel   context.CancelFunc // ends the handler's context; set before the handler runs
 
 	mu        sync.Mutex // guards what follows; the handler's side and the caller's meet here
 	changed   sync.Cond
@@ -54,36 +56,24 @@ type exchange struct {
 }
 
 // newExchange checks the request, as net/http does before it sends one.
-func newExchange(req *http.Request) (*exchange, error) {
-	for name, values := range req.Header {
-		if !httpguts.ValidHeaderFieldName(name) {
-			return nil, fmt.Errorf("invalid header field name %q", name)
-		}
-		for _, v := range values {
-			if !httpguts.ValidHeaderFieldValue(v) {
-				return nil, fmt.Errorf("invalid header field value for %q", name) // which may be a secret
-			}
-		}
-	}
+func newExchange(req *http.Request, token string, dates *dates) (*exchange, error) {
 	if req.Method != "" && !httpguts.ValidHeaderFieldName(req.Method) { // both are tokens
 		return nil, fmt.Errorf("invalid method %q", req.Method)
 	}
-	x := &exchange{req: req, request: newRequestBody(req), header: http.Header{}, length: -1}
+	sent, err := serverHeader(req.Header, token)
+	if err != nil {
+		return nil, err
+	}
+	x := &exchange{req: req, sent: sent, ready: make(chan struct{}), dates: dates, header: http.Header{}, length: -1}
+	x.ctx, x.cancel = context.WithCancelCause(context.Background())
+	x.request.init(req)
 	x.changed.L = &x.mu
 	return x, nil
 }
 
 // serve runs the handler.
-func (x *exchange) serve(lifetime context.Context, handler http.Handler, log *slog.Logger) {
-	ctx, cancel := context.WithCancel(lifetime)
-	defer cancel()
-	x.mu.Lock()
-	x.cancel = cancel
-	gone := x.closed || x.err != nil
-	x.mu.Unlock()
-	if gone {
-		cancel()
-	}
+func (x *exchange) serve(handler http.Handler, log *slog.Logger) {
+	defer x.cancel(nil)
 	var failure error
 	func() {
 		defer func() {
@@ -94,7 +84,7 @@ func (x *exchange) serve(lifetime context.Context, handler http.Handler, log *sl
 				}
 			}
 		}()
-		r, err := x.serverRequest(ctx)
+		r, err := x.serverRequest()
 		if err != nil {
 			x.WriteHeader(http.StatusBadRequest)
 			return
@@ -105,78 +95,21 @@ func (x *exchange) serve(lifetime context.Context, handler http.Handler, log *sl
 	x.finish(failure)
 }
 
-// serverRequest is the request as the handler would have got it from a connection.
-func (x *exchange) serverRequest(ctx context.Context) (*http.Request, error) {
-	uri := x.req.URL.RequestURI()
-	target, err := url.ParseRequestURI(uri)
-	if err != nil {
-		return nil, err
-	}
-	header := x.req.Header.Clone()
-	if header == nil {
-		header = http.Header{}
-	}
-	for name, values := range header {
-		switch canonical := http.CanonicalHeaderKey(name); {
-		case name == "Host" || name == "Content-Length" || name == "Transfer-Encoding" || name == "Trailer" || name == "Connection":
-			delete(header, name)
-		case canonical != name:
-			delete(header, name)
-			header[canonical] = values
-			fallthrough
-		default:
-			oneLine(values)
-		}
-	}
-	if agent, ok := header["User-Agent"]; !ok {
-		header["User-Agent"] = []string{"Go-http-client/1.1"}
-	} else if len(agent) > 0 && agent[0] == "" {
-		delete(header, "User-Agent")
-	}
-	r := &http.Request{
-		Method: x.req.Method, URL: target, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: header, Host: x.req.Host,
-		RemoteAddr: "127.0.0.1:0", RequestURI: uri, Body: http.NoBody,
-	}
-	if r.Method == "" {
-		r.Method = http.MethodGet
-	}
-	if r.Host == "" {
-		r.Host = x.req.URL.Host
-	}
-	switch {
-	case x.request.body != nil:
-		r.Body, r.ContentLength = x.request, x.request.length
-		if r.ContentLength < 0 {
-			r.TransferEncoding = []string{"chunked"}
-		} else {
-			header["Content-Length"] = []string{strconv.FormatInt(r.ContentLength, 10)}
-		}
-		if len(x.req.Trailer) > 0 {
-			r.Trailer = make(http.Header, len(x.req.Trailer))
-			for name := range x.req.Trailer {
-				r.Trailer[name] = nil
-			}
-			x.request.atEnd = func() { maps.Copy(r.Trailer, x.req.Trailer) }
-		}
-	case r.Method == http.MethodPost || r.Method == http.MethodPut || r.Method == http.MethodPatch:
-		header["Content-Length"] = []string{"0"}
-	}
-	return r.WithContext(ctx), nil
-}
-
 // response waits for the header of the answer.
 func (x *exchange) response() (*http.Response, error) {
 	ctx := x.req.Context()
-	stop := context.AfterFunc(ctx, func() { x.abort(context.Cause(ctx)) })
+	select {
+	case <-x.ready:
+	case <-ctx.Done():
+		x.abort(context.Cause(ctx))
+	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.stop = stop
-	for !x.committed && x.err == nil {
-		x.changed.Wait()
-	}
 	if !x.committed {
-		stop()
 		return nil, x.err
+	}
+	if !x.ended {
+		x.stop = context.AfterFunc(ctx, func() { x.abort(context.Cause(ctx)) })
 	}
 	return x.answer, nil
 }
@@ -187,12 +120,9 @@ func (x *exchange) abort(err error) {
 	if x.err == nil {
 		x.err = err
 	}
-	cancel := x.cancel
 	x.changed.Broadcast()
 	x.mu.Unlock()
-	if cancel != nil {
-		cancel()
-	}
+	x.cancel(nil)
 	x.request.close()
 }
 
@@ -202,10 +132,12 @@ func (x *exchange) finish(failure error) {
 		x.WriteHeader(http.StatusOK)
 	}
 	x.mu.Lock()
-	defer x.mu.Unlock()
+	waiting := !x.committed
 	x.ended = true
 	if failure == nil && (x.committed || x.err == nil) {
-		x.commit()
+		if waiting {
+			x.commit()
+		}
 		x.trailer = x.trailers()
 		if x.length >= 0 && x.written != x.length && x.hasBody() {
 			failure = io.ErrUnexpectedEOF // less than announced
@@ -215,6 +147,10 @@ func (x *exchange) finish(failure error) {
 		x.err = failure
 	}
 	x.changed.Broadcast()
+	x.mu.Unlock()
+	if waiting {
+		close(x.ready) // without the lock, which is the first thing that the caller takes
+	}
 }
 
 // Header implements http.ResponseWriter.
@@ -229,12 +165,32 @@ func (x *exchange) WriteHeader(status int) {
 		return
 	}
 	x.status = status
-	x.snapshot = x.header.Clone()
-	if announced := x.snapshot.Get("Content-Length"); announced != "" {
-		if n, err := strconv.ParseInt(announced, 10, 64); err == nil && n >= 0 {
-			x.length = n
-		} else {
-			delete(x.snapshot, "Content-Length")
+	x.snapshot = newHeaderCopy(len(x.header) + 3)
+	for name, values := range x.header {
+		switch {
+		case strings.HasPrefix(name, http.TrailerPrefix):
+			x.trailing = true
+		case name == "Trailer" && x.hasBody():
+			x.trailing = true
+			x.declare(values)
+		case name == "Content-Length" && len(values) > 0:
+			if n, err := strconv.ParseInt(values[0], 10, 64); err == nil && n >= 0 {
+				x.length = n
+				x.snapshot.set(name, values...)
+			}
+		case name != "Transfer-Encoding" && name != "Connection" && httpguts.ValidHeaderFieldName(name):
+			x.trailing = x.trailing || name == "Trailer"
+			x.snapshot.set(name, values...)
+		}
+	}
+}
+
+// declare takes the names of trailers.
+func (x *exchange) declare(values []string) {
+	x.declared = http.Header{}
+	for _, v := range values {
+		for key := range strings.SplitSeq(v, ",") {
+			x.declared[http.CanonicalHeaderKey(strings.TrimSpace(key))] = nil
 		}
 	}
 }
@@ -284,6 +240,7 @@ func (x *exchange) Write(p []byte) (int, error) {
 		written += n
 		if !x.committed && len(x.buffer) > heldBack {
 			x.commit()
+			close(x.ready)
 		}
 		if x.committed {
 			x.changed.Broadcast()
@@ -305,52 +262,28 @@ func (x *exchange) FlushError() error {
 	if x.err != nil || x.closed {
 		return errClientGone
 	}
-	x.commit()
+	if !x.committed {
+		x.commit()
+		close(x.ready)
+	}
 	x.changed.Broadcast()
 	return nil
 }
 
-// commit makes the answer out of the header. The lock is held.
+// commit makes the answer out of the header, once. The lock is held.
 func (x *exchange) commit() {
-	if x.committed {
-		return
-	}
 	x.committed = true
-	header := x.snapshot
-	var declared http.Header
-	trailers := false
-	for name, values := range header {
-		switch {
-		case strings.HasPrefix(name, http.TrailerPrefix):
-			trailers = true
-			delete(header, name)
-		case name == "Trailer":
-			if trailers = true; !x.hasBody() {
-				break
-			}
-			delete(header, name)
-			declared = http.Header{}
-			for _, v := range values {
-				for key := range strings.SplitSeq(v, ",") {
-					declared[http.CanonicalHeaderKey(strings.TrimSpace(key))] = nil
-				}
-			}
-		case name == "Transfer-Encoding" || name == "Connection" || !httpguts.ValidHeaderFieldName(name):
-			delete(header, name)
-		default:
-			oneLine(values)
-		}
-	}
+	header := x.snapshot.header
 	allowed := bodyAllowed(x.status)
-	if x.ended && !trailers && allowed && x.length < 0 && (x.hasBody() || len(x.buffer) > 0) {
+	if x.ended && !x.trailing && allowed && x.length < 0 && (x.hasBody() || len(x.buffer) > 0) {
 		x.length = int64(len(x.buffer))
-		header["Content-Length"] = []string{strconv.Itoa(len(x.buffer))}
+		x.snapshot.set("Content-Length", strconv.Itoa(len(x.buffer)))
 	}
 	if _, typed := header["Content-Type"]; !typed && allowed && len(x.buffer) > 0 && header.Get("Content-Encoding") == "" {
-		header["Content-Type"] = []string{http.DetectContentType(x.buffer)}
+		x.snapshot.set("Content-Type", http.DetectContentType(x.buffer))
 	}
 	if _, dated := header["Date"]; !dated {
-		header["Date"] = []string{time.Now().UTC().Format(http.TimeFormat)}
+		x.snapshot.set("Date", x.dates.now())
 	}
 	text := http.StatusText(x.status)
 	if text == "" {
@@ -358,7 +291,7 @@ func (x *exchange) commit() {
 	}
 	x.answer = &http.Response{
 		Status: strconv.Itoa(x.status) + " " + text, StatusCode: x.status, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: header, ContentLength: x.length, Trailer: declared, Request: x.req, Body: (*responseBody)(x),
+		Header: header, ContentLength: x.length, Trailer: x.declared, Request: x.req, Body: (*responseBody)(x),
 	}
 	switch {
 	case !x.hasBody():
@@ -372,160 +305,24 @@ func (x *exchange) commit() {
 	}
 }
 
-// oneLine removes from values what could begin another header, and the spaces around them.
-func oneLine(values []string) {
-	for i, v := range values {
-		if strings.ContainsAny(v, "\r\n") {
-			v = strings.NewReplacer("\r", " ", "\n", " ").Replace(v)
-		}
-		values[i] = strings.Trim(v, " \t")
-	}
-}
-
 // trailers are the headers that the handler has set for after the body. The lock is held.
 func (x *exchange) trailers() http.Header {
 	if !x.hasBody() || x.length >= 0 {
 		return nil
 	}
-	var all http.Header
-	add := func(name string, values []string) {
-		if all == nil {
-			all = http.Header{}
-		}
-		all[name] = slices.Clone(values)
-		oneLine(all[name])
-	}
+	all := newHeaderCopy(0)
 	for name, values := range x.header {
 		if key, ok := strings.CutPrefix(name, http.TrailerPrefix); ok {
-			add(http.CanonicalHeaderKey(key), values)
+			all.set(http.CanonicalHeaderKey(key), values...)
 		}
 	}
 	for name := range x.answer.Trailer {
 		if values, ok := x.header[name]; ok {
-			add(name, values)
+			all.set(name, values...)
 		}
 	}
-	return all
-}
-
-// responseBody is the side of the caller.
-type responseBody exchange
-
-// Read returns what the handler has written, and waits for it.
-func (b *responseBody) Read(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for b.read == len(b.buffer) && !b.ended && b.err == nil && !b.closed && len(p) > 0 {
-		b.changed.Wait()
+	if len(all.header) == 0 {
+		return nil
 	}
-	switch {
-	case b.closed:
-		return 0, http.ErrBodyReadAfterClose
-	case b.read < len(b.buffer):
-		n := copy(p, b.buffer[b.read:])
-		if b.read += n; b.read == len(b.buffer) {
-			b.buffer, b.read = b.buffer[:0], 0
-		}
-		b.changed.Broadcast() // there is room
-		return n, nil
-	case b.err != nil:
-		return 0, b.err
-	case len(p) == 0:
-		return 0, nil
-	}
-	b.stop()
-	if b.trailer != nil {
-		if b.answer.Trailer == nil {
-			b.answer.Trailer = http.Header{}
-		}
-		maps.Copy(b.answer.Trailer, b.trailer)
-	}
-	return 0, io.EOF
-}
-
-// Close tells the handler that nobody reads any more.
-func (b *responseBody) Close() error {
-	b.mu.Lock()
-	b.closed = true
-	running := !b.ended
-	b.changed.Broadcast()
-	b.mu.Unlock()
-	b.stop()
-	if running {
-		b.cancel()
-	}
-	return nil
-}
-
-// noBody is the body of an answer that has none.
-type noBody struct{ *responseBody }
-
-// Read is at the end at once.
-func (noBody) Read([]byte) (int, error) { return 0, io.EOF }
-
-// requestBody is the body of the request on the side of the handler.
-type requestBody struct {
-	body   io.ReadCloser // nil if there is none
-	length int64         // negative if unknown
-	left   int64
-	atEnd  func()
-
-	mu     sync.Mutex
-	closed bool
-}
-
-func newRequestBody(req *http.Request) *requestBody {
-	if req.Body == nil || req.Body == http.NoBody {
-		return &requestBody{}
-	}
-	b := &requestBody{body: req.Body, length: req.ContentLength, left: req.ContentLength}
-	if b.length == 0 {
-		b.length = -1 // a body of unknown length
-	}
-	return b
-}
-
-// Read reads as much as was announced.
-func (b *requestBody) Read(p []byte) (int, error) {
-	b.mu.Lock()
-	closed := b.closed
-	b.mu.Unlock()
-	if closed {
-		return 0, http.ErrBodyReadAfterClose
-	}
-	if b.length >= 0 {
-		if b.left == 0 {
-			return 0, io.EOF
-		}
-		p = p[:min(int64(len(p)), b.left)]
-	}
-	n, err := b.body.Read(p)
-	b.left -= int64(n)
-	if err == io.EOF { //nolint:errorlint // readers return it as it is
-		if b.length >= 0 && b.left > 0 {
-			err = io.ErrUnexpectedEOF
-		}
-		if b.atEnd != nil {
-			b.atEnd()
-			b.atEnd = nil
-		}
-	}
-	return n, err
-}
-
-// Close implements io.Closer for the handler, for whom the body is over then.
-func (b *requestBody) Close() error {
-	b.close()
-	return nil
-}
-
-// close ends the body, as the one who sends a request has to.
-func (b *requestBody) close() {
-	b.mu.Lock()
-	first := !b.closed
-	b.closed = true
-	b.mu.Unlock()
-	if first && b.body != nil {
-		_ = b.body.Close() // nobody is left to be told
-	}
+	return all.header
 }

@@ -36,14 +36,19 @@ type Transport struct {
 	instance service.Instance
 	network  *http.Transport
 	log      *slog.Logger
-	baseURL  atomic.Pointer[string]
 
+	dates    dates
 	lifetime context.Context
-	end      context.CancelCauseFunc
-	mu       sync.Mutex // guards the beginning of workers against the end
-	workers  sync.WaitGroup
+	end      context.CancelFunc
 	work     chan *exchange // to workers that wait
+	running  sync.WaitGroup // of workers
+
+	mu      sync.Mutex // guards workers, and their beginning against the end
+	workers map[*worker]struct{}
 }
+
+// worker is a goroutine that serves requests.
+type worker struct{ current atomic.Pointer[exchange] }
 
 func newTransport(server *httprouter.Server, instance service.Instance, log service.RootLogger, lifecycle fx.Lifecycle) *Transport {
 	t := &Transport{
@@ -51,19 +56,25 @@ func newTransport(server *httprouter.Server, instance service.Instance, log serv
 		log: log.With("service", "httpClient"),
 	}
 	t.work = make(chan *exchange)
-	t.lifetime, t.end = context.WithCancelCause(context.Background())
+	t.workers = map[*worker]struct{}{}
+	t.lifetime, t.end = context.WithCancel(context.Background())
 	lifecycle.Append(fx.Hook{OnStop: t.stop})
 	return t
 }
 
 func (t *Transport) stop(ctx context.Context) error {
 	t.mu.Lock()
-	t.end(errStopped)
+	t.end()
+	for w := range t.workers {
+		if x := w.current.Load(); x != nil {
+			x.cancel(errStopped)
+		}
+	}
 	t.mu.Unlock()
 	t.network.CloseIdleConnections()
 	ended := make(chan struct{})
 	go func() {
-		t.workers.Wait()
+		t.running.Wait()
 		close(ended)
 	}()
 	ctx, cancel := context.WithTimeout(ctx, stopGrace)
@@ -84,11 +95,14 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if _, ok := t.local(req); !ok {
 		return t.network.RoundTrip(req)
 	}
-	x, err := newExchange(req)
+	return t.call(req, "")
+}
+
+// call has a plugin of this backend answer the request. The token is added to it, unless it is empty.
+func (t *Transport) call(req *http.Request, token string) (*http.Response, error) {
+	x, err := newExchange(req, token, &t.dates)
 	if err != nil {
-		if req.Body != nil {
-			_ = req.Body.Close() // as every RoundTripper does
-		}
+		closeBody(req)
 		return nil, fmt.Errorf("httpclient: %w", err)
 	}
 	if err := t.begin(x); err != nil {
@@ -96,6 +110,13 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	return x.response()
+}
+
+// closeBody closes the body of a request that isn't sent, as every RoundTripper does.
+func closeBody(req *http.Request) {
+	if req.Body != nil {
+		_ = req.Body.Close() // nobody is left to be told
+	}
 }
 
 // begin has a worker serve the request: one that waits, or a new one.
@@ -110,24 +131,40 @@ func (t *Transport) begin(x *exchange) error {
 	if t.lifetime.Err() != nil {
 		return errStopped
 	}
-	t.workers.Go(func() { t.serve(x) })
+	w := &worker{}
+	t.workers[w] = struct{}{}
+	t.running.Go(func() {
+		t.serve(w, x)
+		t.mu.Lock()
+		delete(t.workers, w)
+		t.mu.Unlock()
+	})
 	return nil
 }
 
 // serve serves one request after another, until there is none for a while. Handlers need stacks that are larger than those of new
 // goroutines, and growing one costs more than all the rest of a call.
-func (t *Transport) serve(x *exchange) {
-	idle := time.NewTimer(workerIdle)
-	defer idle.Stop()
+func (t *Transport) serve(w *worker, x *exchange) {
+	look := time.NewTicker(workerIdle)
+	defer look.Stop()
 	for {
-		x.serve(t.lifetime, t.handler, t.log)
-		idle.Reset(workerIdle)
-		select {
-		case x = <-t.work:
-		case <-idle.C:
-			return
-		case <-t.lifetime.Done():
-			return
+		w.current.Store(x)
+		if t.lifetime.Err() != nil { // the end may have come before the worker had the request
+			x.cancel(errStopped)
+		}
+		x.serve(t.handler, t.log)
+		w.current.Store(nil)
+		x = nil
+		for idle := false; x == nil; idle = true {
+			select {
+			case x = <-t.work:
+			case <-look.C:
+				if idle {
+					return
+				}
+			case <-t.lifetime.Done():
+				return
+			}
 		}
 	}
 }
@@ -136,25 +173,12 @@ func (t *Transport) serve(x *exchange) {
 // one.
 func (t *Transport) local(req *http.Request) (pluginID string, ok bool) {
 	rest, ok := strings.CutPrefix(req.URL.Path, apiPrefix)
-	if !ok || req.Method == http.MethodConnect || req.Header["Upgrade"] != nil || !below(req.URL, t.localURL()) {
+	if !ok || req.Method == http.MethodConnect || req.Header["Upgrade"] != nil || !below(req.URL, t.server.LocalURL()) {
 		return "", false
 	}
 	id, _, _ := strings.Cut(rest, "/")
 	_, ok = t.instance.Plugin(id)
 	return id, ok
-}
-
-// localURL is that of the server, which stays the same once it listens.
-func (t *Transport) localURL() string {
-	if known := t.baseURL.Load(); known != nil {
-		return *known
-	}
-	base := t.server.LocalURL()
-	if t.server.Addr() != nil {
-		base = t.server.LocalURL()
-		t.baseURL.Store(&base)
-	}
-	return base
 }
 
 // below tells whether the URL begins with the base, which has no slash at its end.

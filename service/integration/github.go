@@ -3,7 +3,10 @@ package integration
 import (
 	"context"
 	"net/url"
+	"slices"
 	"strings"
+
+	"github.com/portico-dev/portico/service"
 )
 
 // GitHub is a GitHub server.
@@ -71,7 +74,36 @@ func (g *GitHub) Credentials(ctx context.Context, at Location) (Credentials, err
 		return Credentials{}, err
 	}
 	if token == "" {
-		token = g.token
+		return Bearer(g.token), nil
 	}
-	return Bearer(token), nil
+	c := Bearer(token)
+	c.app = true
+	return c, nil
+}
+
+// Organizations are the logins of the organizations that the apps with the given ids are installed in; without ids, those of all apps.
+// An id that isn't configured is an error.
+func (g *GitHub) Organizations(ctx context.Context, apps ...int64) ([]string, error) {
+	var found []string
+	for _, id := range apps {
+		if !slices.ContainsFunc(g.apps, func(a *githubApp) bool { return a.id == id }) {
+			return nil, service.InputError.Errorf("the GitHub App %d is not configured for %s: add it below integrations.github.apps", id, g.host)
+		}
+	}
+	for _, app := range g.apps {
+		if len(apps) > 0 && !slices.Contains(apps, app.id) {
+			continue
+		}
+		all, err := app.list(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, one := range all {
+			login := one.Account.Login
+			if one.TargetType == "Organization" && app.serves(login) && !slices.Contains(found, login) {
+				found = append(found, login)
+			}
+		}
+	}
+	return found, nil
 }

@@ -56,6 +56,7 @@ type githubApp struct {
 type installation struct {
 	ID          int64      `json:"id"`
 	SuspendedAt *time.Time `json:"suspended_at"`
+	TargetType  string     `json:"target_type"` // "Organization" or "User"
 	Account     struct {
 		Login string `json:"login"`
 	} `json:"account"`
@@ -128,10 +129,15 @@ func (g *GitHub) appToken(ctx context.Context, at Location) (string, error) {
 	return "", errors.Join(failures...)
 }
 
+// serves tells whether installations of the owner are used.
+func (a *githubApp) serves(owner string) bool {
+	return a.owners == nil || slices.Contains(a.owners, strings.ToLower(owner))
+}
+
 // token is a token for the location, or empty if the app isn't installed there.
 func (a *githubApp) token(ctx context.Context, at Location) (string, error) {
 	owner := strings.ToLower(at.Owner)
-	if a.owners != nil && !slices.Contains(a.owners, owner) {
+	if !a.serves(owner) {
 		return "", nil
 	}
 	found, err := a.installation(ctx, owner)

@@ -63,7 +63,10 @@ type Location struct {
 func (l Location) FullName() string { return l.Owner + "/" + l.Repo }
 
 // Credentials authorize requests. However they are printed, they show nothing.
-type Credentials struct{ scheme, token, header string }
+type Credentials struct {
+	scheme, token, header string
+	app                   bool
+}
 
 // Bearer are the credentials of a bearer token. They are empty if the token is.
 func Bearer(token string) Credentials { return withScheme("Bearer", token) }
@@ -80,6 +83,9 @@ func (c Credentials) Authorization() string { return c.header }
 
 // Token is the token or password, or empty.
 func (c Credentials) Token() string { return c.token }
+
+// IsApp tells whether they are those of a GitHub App, which may see less of people than a user's token.
+func (c Credentials) IsApp() bool { return c.app }
 
 // Format implements fmt.Formatter for all verbs.
 func (c Credentials) Format(f fmt.State, _ rune) {

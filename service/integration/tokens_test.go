@@ -86,7 +86,7 @@ func (s *githubServer) list(w http.ResponseWriter, r *http.Request) {
 	s.lists++
 	if r.URL.Query().Get("page") == "1" && len(s.installations) > 1 {
 		w.Header().Set("Link", `<https://x>; rel="next"`)
-		fmt.Fprintf(w, `[{"id": 1, "account": {"login": %q}}]`, s.installations[0])
+		fmt.Fprintf(w, `[{"id": 1, "target_type": "Organization", "account": {"login": %q}}]`, s.installations[0])
 		return
 	}
 	var items []string
@@ -94,7 +94,11 @@ func (s *githubServer) list(w http.ResponseWriter, r *http.Request) {
 		if i == 0 && len(s.installations) > 1 {
 			continue
 		}
-		items = append(items, fmt.Sprintf(`{"id": %d, "account": {"login": %q}, "suspended_at": %s}`, i+1, owner,
+		targetType := "Organization"
+		if user, ok := strings.CutPrefix(owner, "user:"); ok {
+			owner, targetType = user, "User"
+		}
+		items = append(items, fmt.Sprintf(`{"id": %d, "target_type": %q, "account": {"login": %q}, "suspended_at": %s}`, i+1, targetType, owner,
 			map[bool]string{true: `"2026-01-01T00:00:00Z"`, false: "null"}[owner == "suspended"]))
 	}
 	fmt.Fprintf(w, "[%s]", strings.Join(items, ","))
@@ -365,4 +369,25 @@ func TestTokenEndpointsThatFail(t *testing.T) {
 		close(release)
 		first.Wait()
 	})
+}
+
+func TestOrganizationsOfGitHubApps(t *testing.T) {
+	t.Parallel()
+	s := newGitHub(t, "Acme", "other", "user:someone")
+	one := s.app(t, object{"allowedInstallationOwners": []any{"acme", "someone"}}).(*integration.GitHub)
+	for _, apps := range [][]int64{nil, {42}} {
+		if got, err := one.Organizations(t.Context(), apps...); err != nil || fmt.Sprint(got) != "[Acme]" {
+			t.Errorf("the organizations of the apps %v are %v, %v", apps, got, err)
+		}
+	}
+	if _, err := one.Organizations(t.Context(), 43); err == nil || !strings.Contains(err.Error(), "43 is not configured") {
+		t.Errorf("an app that isn't configured: %v", err)
+	}
+	c, err := one.Credentials(t.Context(), integration.Location{Owner: "acme"})
+	if err != nil || !c.IsApp() {
+		t.Errorf("the credentials %v, %v aren't those of the app", c, err)
+	}
+	if c, err = one.Credentials(t.Context(), integration.Location{Owner: "other"}); err != nil || c.IsApp() {
+		t.Errorf("the credentials %v, %v aren't the token", c, err)
+	}
 }

@@ -24,7 +24,7 @@ const (
 type Key = jws.PrivateKey
 
 // GenerateKey makes a new key for the algorithm ES256. The id names it in the headers of tokens, and among the issuer's public keys.
-func GenerateKey(id string) (*Key, error) { return jws.Generate(id) }
+func GenerateKey(id string) (*Key, error) { return jws.Generate(id, "") }
 
 // NewKey makes a key that signs with the given algorithm of JSON Web Signatures: ES256, ES384, ES512, EdDSA, RS256, PS256 and so on. It
 // is an error if that is not for keys of this kind.

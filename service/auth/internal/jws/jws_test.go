@@ -27,7 +27,7 @@ func keySet(t testing.TB, keys ...*jws.PrivateKey) *jws.Keys {
 }
 
 func FuzzParse(f *testing.F) {
-	key, err := jws.Generate("k")
+	key, err := jws.Generate("k", "")
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -65,7 +65,7 @@ func FuzzParse(f *testing.F) {
 }
 
 func FuzzParseKeys(f *testing.F) {
-	key, err := jws.Generate("k")
+	key, err := jws.Generate("k", "")
 	if err != nil {
 		f.Fatal(err)
 	}

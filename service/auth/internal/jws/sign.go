@@ -27,13 +27,39 @@ type PrivateKey struct {
 	hash crypto.Hash
 }
 
-// Generate makes a new key for ES256.
-func Generate(id string) (*PrivateKey, error) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+// Generate makes a new key for the algorithm; for ES256 if that is empty.
+func Generate(id, algorithm string) (*PrivateKey, error) {
+	if algorithm == "" {
+		algorithm = string(jose.ES256)
+	}
+	var key crypto.Signer
+	var err error
+	switch jose.SignatureAlgorithm(algorithm) {
+	case jose.ES256:
+		key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	case jose.ES384:
+		key, err = ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
+	case jose.ES512:
+		key, err = ecdsa.GenerateKey(elliptic.P521(), rand.Reader)
+	case jose.EdDSA:
+		_, key, err = ed25519.GenerateKey(rand.Reader)
+	case jose.RS256, jose.RS384, jose.RS512, jose.PS256, jose.PS384, jose.PS512:
+		key, err = rsa.GenerateKey(rand.Reader, minRSABits)
+	default:
+		err = CheckAlgorithm(algorithm)
+	}
 	if err != nil {
 		return nil, err
 	}
-	return NewPrivateKey(id, string(jose.ES256), key)
+	return NewPrivateKey(id, algorithm, key)
+}
+
+// CheckAlgorithm tells whether tokens can be signed with the algorithm.
+func CheckAlgorithm(name string) error {
+	if !slices.Contains(algorithms, jose.SignatureAlgorithm(name)) {
+		return fmt.Errorf("tokens can't be signed with algorithm %q; they can with one of %s", name, algorithms)
+	}
+	return nil
 }
 
 // NewPrivateKey makes a key that signs with the algorithm. It is an error if the algorithm is not for keys of that kind.

@@ -88,7 +88,7 @@ func (t *Token) VerifySecret(secret []byte) error {
 }
 
 // Valid tells whether the token has begun and has not ended at the given time. A token may lack both.
-func (c Claims) Valid(now time.Time) error {
+func (c *Claims) Valid(now time.Time) error {
 	switch {
 	case c.Expiry != nil && !now.Before(c.Expiry.Time()):
 		return fmt.Errorf("the token has expired at %s", c.Expiry.Time().UTC().Format(time.RFC3339))

@@ -84,19 +84,18 @@ func (k *Keys) Close() {
 	k.fetches.Wait()
 }
 
-// Fresh are the keys of the endpoint, if they are there and new enough to be used without a look at the endpoint.
-func (k *Keys) Fresh(url string) *jws.Keys {
+// Fresh are the keys of the endpoint, if they are there and at this time new enough to be used without a look at the endpoint.
+func (k *Keys) Fresh(url string, now time.Time) *jws.Keys {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if e, ok := k.endpoints.Get(url); ok && k.usable(e) {
+	if e, ok := k.endpoints.Get(url); ok && e.usable(now) {
 		return e.keys
 	}
 	return nil
 }
 
-// usable tells whether there is no need to ask the endpoint now: its keys are fresh, or it has just failed to give others.
-func (k *Keys) usable(e *endpoint) bool {
-	now := k.clock.Now()
+// usable tells whether there is no need to ask the endpoint at this time: its keys are fresh, or it has just failed to give others.
+func (e *endpoint) usable(now time.Time) bool {
 	age := now.Sub(e.fetched)
 	return age < freshFor || age < staleFor && now.Sub(e.attempted) < coolDown
 }
@@ -123,7 +122,7 @@ func (k *Keys) Verify(ctx context.Context, url string, token *jws.Token) (*jws.K
 
 // get are the keys of the endpoint, fetched if need be.
 func (k *Keys) get(ctx context.Context, url string) (*jws.Keys, error) {
-	if keys := k.Fresh(url); keys != nil {
+	if keys := k.Fresh(url, k.clock.Now()); keys != nil {
 		return keys, nil
 	}
 	err := k.fetch(ctx, url)

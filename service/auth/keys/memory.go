@@ -11,19 +11,14 @@ import (
 // Memory is a [Store] for a backend without other replicas. The zero value is ready for use.
 type Memory struct {
 	mu   sync.Mutex
-	keys []storedKey
-}
-
-type storedKey struct {
-	encoded json.RawMessage
-	expiry  time.Time
+	keys []PublicKey
 }
 
 // Add implements [Store].
-func (m *Memory) Add(_ context.Context, _ string, key []byte, expiry time.Time) error {
+func (m *Memory) Add(_ context.Context, key PublicKey) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.keys = append(m.keys, storedKey{key, expiry})
+	m.keys = append(m.keys, key)
 	return nil
 }
 
@@ -31,10 +26,10 @@ func (m *Memory) Add(_ context.Context, _ string, key []byte, expiry time.Time) 
 func (m *Memory) List(_ context.Context, now time.Time) ([]json.RawMessage, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.keys = slices.DeleteFunc(m.keys, func(k storedKey) bool { return !now.Before(k.expiry) })
+	m.keys = slices.DeleteFunc(m.keys, func(k PublicKey) bool { return !now.Before(k.Expiry) })
 	list := make([]json.RawMessage, len(m.keys))
 	for i, k := range m.keys {
-		list[i] = k.encoded
+		list[i] = k.Encoded
 	}
 	return list, nil
 }

@@ -38,12 +38,12 @@ type publicKey struct {
 }
 
 // Add implements [Store].
-func (d *Database) Add(ctx context.Context, id string, key []byte, expiry time.Time) error {
+func (d *Database) Add(ctx context.Context, key PublicKey) error {
 	db, err := d.open(ctx)
 	if err != nil {
 		return err
 	}
-	_, err = db.NewInsert().Model(&publicKey{ID: id, Key: string(key), ExpiresAt: expiry.UTC().Format(timeFormat)}).Exec(ctx)
+	_, err = db.NewInsert().Model(&publicKey{ID: key.ID, Key: string(key.Encoded), ExpiresAt: key.Expiry.UTC().Format(timeFormat)}).Exec(ctx)
 	return err
 }
 

@@ -14,28 +14,35 @@ import (
 	"github.com/portico-dev/portico/service/auth/internal/jws"
 )
 
-const (
-	// Lifetime is how long a key signs, and the longest that a token lives.
-	Lifetime = time.Hour
-	// listed is how long a key is listed from its beginning: a token signed at the end of its time is good for one more [Lifetime], and
-	// clocks differ.
-	listed = 3 * Lifetime
-)
+// Listed is for how many lifetimes a key is listed from its beginning: a token signed at the end of the first is good for one more, and
+// clocks differ.
+const Listed = 3
 
 // Store keeps public keys.
 type Store interface {
-	// Add adds a key with its encoded form.
-	Add(ctx context.Context, id string, key []byte, expiry time.Time) error
+	// Add adds a key.
+	Add(ctx context.Context, key PublicKey) error
 	// List returns the encoded keys that have not expired. The others may be forgotten.
 	List(ctx context.Context, now time.Time) ([]json.RawMessage, error)
 }
 
-// Rotating has a key of its own, which is replaced after its [Lifetime] and never leaves the memory of the process. Public keys go to a
+// PublicKey is a key for a [Store].
+type PublicKey struct {
+	// ID names the key in the headers of tokens.
+	ID string
+	// Encoded is the JSON Web Key.
+	Encoded json.RawMessage
+	// Created is when the key was made, and Expiry when there are no tokens left that were signed with it.
+	Created, Expiry time.Time
+}
+
+// Rotating has a key of its own, which is replaced after its lifetime and never leaves the memory of the process. Public keys go to a
 // store. Safe for concurrent use.
 type Rotating struct {
-	store Store
-	clock clockwork.Clock
-	log   *slog.Logger
+	settings RotatingSettings
+	store    Store
+	clock    clockwork.Clock
+	log      *slog.Logger
 
 	current atomic.Pointer[timedKey]
 	turn    chan struct{} // holds a token while a key is being made
@@ -46,9 +53,20 @@ type timedKey struct {
 	until time.Time
 }
 
-// NewRotating makes no key before one is asked for.
-func NewRotating(store Store, clock clockwork.Clock, log *slog.Logger) *Rotating {
-	return &Rotating{store: store, clock: clock, log: log, turn: make(chan struct{}, 1)}
+// RotatingSettings are what the keys of a [Rotating] are like.
+type RotatingSettings struct {
+	// Lifetime is how long a key signs, and the longest that a token lives.
+	Lifetime time.Duration
+	// Algorithm is the algorithm of the signatures; ES256 if it is empty.
+	Algorithm string
+}
+
+// NewRotating makes no key before one is asked for. It is an error if there are no keys for the algorithm.
+func NewRotating(settings RotatingSettings, store Store, clock clockwork.Clock, log *slog.Logger) (*Rotating, error) {
+	if err := jws.CheckAlgorithm(settings.Algorithm); err != nil && settings.Algorithm != "" {
+		return nil, err
+	}
+	return &Rotating{settings: settings, store: store, clock: clock, log: log, turn: make(chan struct{}, 1)}, nil
 }
 
 // SigningKey is the key to sign with, whose public key others can already see.
@@ -65,7 +83,7 @@ func (r *Rotating) SigningKey(ctx context.Context) (*jws.PrivateKey, error) {
 	if key := r.present(); key != nil {
 		return key, nil
 	}
-	key, err := jws.Generate(uuid.NewString())
+	key, err := jws.Generate(uuid.NewString(), r.settings.Algorithm)
 	if err != nil {
 		return nil, fmt.Errorf("generating a signing key: %w", err)
 	}
@@ -74,11 +92,12 @@ func (r *Rotating) SigningKey(ctx context.Context) (*jws.PrivateKey, error) {
 		return nil, fmt.Errorf("encoding a signing key: %w", err)
 	}
 	now := r.clock.Now()
-	if err := r.store.Add(ctx, key.ID, public, now.Add(listed)); err != nil {
+	stored := PublicKey{ID: key.ID, Encoded: public, Created: now, Expiry: now.Add(Listed * r.settings.Lifetime)}
+	if err := r.store.Add(ctx, stored); err != nil {
 		return nil, fmt.Errorf("storing the public part of a new signing key: %w", err)
 	}
 	r.log.InfoContext(ctx, "Created new signing key "+key.ID)
-	r.current.Store(&timedKey{key, now.Add(Lifetime)})
+	r.current.Store(&timedKey{key, now.Add(r.settings.Lifetime)})
 	return key, nil
 }
 
