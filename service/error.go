@@ -1,6 +1,7 @@
 package service
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -69,6 +70,20 @@ type Error struct {
 	Cause error
 	// Details are further fields of the answer's error object.
 	Details map[string]any
+}
+
+// DecodeError is the error in the JSON body of an answer, as Backstage and Portico write it, or nil if there is none in it.
+func DecodeError(body []byte) *Error {
+	var answer struct {
+		Error struct {
+			Name    ErrorName `json:"name"`
+			Message string    `json:"message"`
+		} `json:"error"`
+	}
+	if err := json.Unmarshal(body, &answer); err != nil || answer.Error.Name == "" {
+		return nil
+	}
+	return &Error{Name: answer.Error.Name, Message: answer.Error.Message}
 }
 
 // Error is the message.

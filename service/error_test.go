@@ -27,3 +27,16 @@ func TestErrorNames(t *testing.T) {
 		}
 	}
 }
+
+func TestDecodeError(t *testing.T) {
+	t.Parallel()
+	got := service.DecodeError([]byte(`{"error":{"name":"ConflictError","message":"taken"},"response":{"statusCode":409}}`))
+	if !errors.Is(got, service.ConflictError) || got.Error() != "taken" {
+		t.Errorf("got %v", got)
+	}
+	for _, body := range []string{"", "null", "[]", `{"error":"x"}`, `{"error":{"message":"x"}}`} {
+		if got := service.DecodeError([]byte(body)); got != nil {
+			t.Errorf("%s: got %v", body, got)
+		}
+	}
+}
