@@ -12,7 +12,10 @@
 //	[Scheduler]             recurring work                   [Events]          what has happened, for others to know
 //	[Auth]                  tokens of the plugin             [UserInfo]        who a user is, and what they own
 //	*http.Client            calls to other plugins           [Discovery]       where plugins are
-//	[URLReader]             files and trees by URL
+//	[Permissions]           what callers may do              [PermissionsRegistry] what policies can decide about
+//	[URLReader]             files and trees by URL           [Auditor]         who has done what
+//	[ActionsRegistry]       what the plugin does for others  [Actions]         what other plugins do
+//	metric.Meter            metrics of the plugin            trace.Tracer      spans of the plugin
 //	clockwork.Clock         the time, which tests control    fx.Lifecycle      hooks of the plugin (or of the root service)
 //	plugin.Metadata         which plugin this is
 //

@@ -32,7 +32,7 @@ type Status struct {
 	Err error
 	// Duration is how long the start took; while starting, how long it has taken so far.
 	Duration time.Duration
-	// Modules are the modules of a plugin, ordered by id.
+	// Modules are the modules of a plugin, ordered by id. They are not to be changed.
 	Modules []Status
 }
 

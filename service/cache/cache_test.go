@@ -247,8 +247,8 @@ func TestCacheThatIsDown(t *testing.T) {
 		}
 		proxy := newProxy(t, address)
 		config["connection"] = scheme + "://" + proxy.address
-		log := newLog()
-		c := manager(t, config, log).Cache(pluginID())
+		log := &backendtest.Log{}
+		c := manager(t, config, slog.NewTextHandler(log, nil)).Cache(pluginID())
 		for _, state := range []int32{hangingUp, silent} {
 			proxy.become(up)
 			await(t, "the cache is up", func() bool {
@@ -289,8 +289,8 @@ func TestCacheThatIsDown(t *testing.T) {
 func TestContextThatEnds(t *testing.T) {
 	backendtest.EachCacheConfig(t, func(t *testing.T, config map[string]any) {
 		t.Parallel()
-		log := newLog()
-		c := manager(t, config, log).Cache(pluginID())
+		log := &backendtest.Log{}
+		c := manager(t, config, slog.NewTextHandler(log, nil)).Cache(pluginID())
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		if _, err := c.Get(ctx, "k"); !errors.Is(err, context.Canceled) {

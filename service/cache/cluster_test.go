@@ -80,10 +80,11 @@ func startCluster(t *testing.T, n int) (addresses []string) {
 	}
 	for _, address := range addresses {
 		client := redis.NewClient(&redis.Options{Addr: address})
-		await(t, "the nodes know each other", func() bool {
+		// A node may know another before it knows its slots, and then doesn't name it to clients.
+		await(t, "the nodes know each other's slots", func() bool {
 			info, err := client.ClusterInfo(ctx).Result()
-			shards, _ := client.ClusterShards(ctx).Result()
-			return err == nil && strings.Contains(info, "cluster_state:ok") && len(shards) == n
+			slots, _ := client.ClusterSlots(ctx).Result()
+			return err == nil && strings.Contains(info, "cluster_state:ok") && strings.Contains(info, "cluster_slots_assigned:16384") && len(slots) == n
 		})
 		if err := client.Close(); err != nil {
 			t.Fatal(err)

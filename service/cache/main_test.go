@@ -1,11 +1,9 @@
 package cache_test
 
 import (
-	"context"
 	"io"
 	"log/slog"
 	"net"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -41,35 +39,6 @@ func configuration(section map[string]any) service.Config {
 type quiet struct{ testing.TB }
 
 func (quiet) Logf(string, ...any) {}
-
-// logged is a handler that keeps the messages with their attributes.
-type logged struct {
-	slog.Handler
-	mu   *sync.Mutex
-	text *strings.Builder
-}
-
-func newLog() logged {
-	var text strings.Builder
-	var mu sync.Mutex
-	return logged{Handler: slog.NewTextHandler(&text, nil), mu: &mu, text: &text}
-}
-
-func (l logged) Handle(ctx context.Context, record slog.Record) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.Handler.Handle(ctx, record)
-}
-
-func (l logged) WithAttrs(attrs []slog.Attr) slog.Handler {
-	return logged{Handler: l.Handler.WithAttrs(attrs), mu: l.mu, text: l.text}
-}
-
-func (l logged) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
-}
 
 // proxy stands before a server, and can be made to hang up on everybody, or to leave everybody without an answer.
 type proxy struct {

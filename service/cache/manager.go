@@ -23,6 +23,7 @@ type Manager struct {
 	namespace  func(pluginID string) string
 	defaultTTL time.Duration
 	outage     *outage
+	observer   *observer // nil if nobody wants to know
 }
 
 // settings is backend.cache.
@@ -116,12 +117,16 @@ func NewManager(config service.Config, log service.RootLogger, lifecycle fx.Life
 
 // Cache is the cache of a plugin.
 func (m *Manager) Cache(pluginID string) service.Cache {
-	return cache.New[[]byte](&pluginStore{
+	own := &pluginStore{
 		backing:    m.backing,
 		namespace:  m.namespace(pluginID),
 		defaultTTL: m.defaultTTL,
 		outage:     m.outage,
-	})
+	}
+	if m.observer != nil {
+		return cache.New[[]byte](m.observer.store(own, pluginID))
+	}
+	return cache.New[[]byte](own)
 }
 
 // defaultTTL is the configured time to live, or zero. Unlike other durations, it is in milliseconds if it is a number.

@@ -23,7 +23,8 @@ import (
 // milliseconds, ISO 8601, or text like `1h30m` or `5 minutes`. A type with several forms has a method UnmarshalConfig(decode func(dst any)
 // error) error, which decodes the value into whatever has the form that it takes it for.
 //
-// Keys that no field has are ignored, unless they look like a misspelt field: those are errors.
+// Keys that no field has are ignored, unless they look like a misspelt field: those are errors. A field of type [Origin] is told where its
+// struct was written.
 //
 // Tags of the form `schema:"required,min=1"` have these options:
 //
@@ -260,12 +261,23 @@ func (d *decoder) object(object map[string]any, pointer string, dst reflect.Valu
 		names[i] = f.name
 		d.decode(object[f.name], child(pointer, f.name), dst.FieldByIndex(f.index), f)
 	}
+	d.setOrigin(pointer, dst)
 	for name := range object {
 		if slices.Contains(names, name) {
 			continue
 		}
-		if near := nearest(name, names); near != "" && object[near] == nil {
+		if near := Nearest(name, names); near != "" && object[near] == nil {
 			d.suggest(child(pointer, name), near, "is not a known key")
+		}
+	}
+}
+
+// setOrigin tells a struct where it was written, if it has a field for that.
+func (d *decoder) setOrigin(pointer string, dst reflect.Value) {
+	for i := range dst.NumField() {
+		if dst.Field(i).Type() == originType && dst.Type().Field(i).IsExported() {
+			at := d.where(pointer)
+			dst.Field(i).Set(reflect.ValueOf(Origin{Key: keyOf(pointer), File: at.file, Line: at.line, Column: at.column}))
 		}
 	}
 }
@@ -309,7 +321,7 @@ func (d *decoder) slice(value any, pointer string, dst reflect.Value, f field) {
 
 func (d *decoder) string(text, pointer string, f field) {
 	if f.enum != nil && !slices.Contains(f.enum, text) {
-		d.suggest(pointer, nearest(text, f.enum), "must be one of %s%s", strings.Join(f.enum, ", "), d.shown(pointer, text))
+		d.suggest(pointer, Nearest(text, f.enum), "must be one of %s%s", strings.Join(f.enum, ", "), d.shown(pointer, text))
 	}
 	if f.format != "" && !jsonschema.Formats[f.format](text) {
 		d.fail(pointer, "must be a valid %s", f.format)

@@ -135,7 +135,7 @@ func (d *decoder) objectDuration(object map[string]any, pointer string) time.Dur
 	}
 	for name := range object {
 		if !slices.Contains(known, name) {
-			d.suggest(child(pointer, name), nearest(name, known), "is not a unit of time: those are %s", strings.Join(known, ", "))
+			d.suggest(child(pointer, name), Nearest(name, known), "is not a unit of time: those are %s", strings.Join(known, ", "))
 		}
 	}
 	if len(object) == 0 {

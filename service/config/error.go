@@ -63,7 +63,9 @@ func (p Problem) String() string {
 	return b.String()
 }
 
-// joined is the error for problems, or nil if there are none.
+// Join is the error that tells all the problems, ordered by their places, or nil if there are none.
+func Join(problems []Problem) error { return joined(problems) }
+
 func joined(problems []Problem) error {
 	if len(problems) == 0 {
 		return nil
@@ -83,6 +85,27 @@ func sorted(problems []Problem) []Problem {
 		b.Suggestion = a.Suggestion
 		return a == b
 	})
+}
+
+// Origin is where a struct of the configuration was written. A field of this type is not read from the configuration: it is set when the struct
+// is decoded, so that what is found to be wrong later, or explained to somebody, can be told with its place.
+type Origin struct {
+	// Key is the path of the struct, such as "permission.rbac.roles.viewer".
+	Key string
+	// File is the file or URL, or tells the environment variable.
+	File string
+	// Line and Column are where in the file, both from 1, or zero if there is no such place.
+	Line, Column int
+}
+
+// String is the place: file, line and column.
+func (o Origin) String() string {
+	return origin{file: o.File, line: o.Line, column: o.Column}.String()
+}
+
+// Problem is something that is wrong with the struct. The suggestion is what was probably meant instead, or empty.
+func (o Origin) Problem(suggestion, format string, args ...any) Problem {
+	return Problem{Key: o.Key, File: o.File, Line: o.Line, Column: o.Column, Message: fmt.Sprintf(format, args...), Suggestion: suggestion}
 }
 
 // origin is where a value was written.

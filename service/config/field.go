@@ -36,13 +36,14 @@ var (
 	durationType        = reflect.TypeFor[time.Duration]()
 	textUnmarshalerType = reflect.TypeFor[encoding.TextUnmarshaler]()
 	unmarshalerType     = reflect.TypeFor[unmarshaler]()
+	originType          = reflect.TypeFor[Origin]()
 )
 
 // fieldsOf are the fields of a struct type that can be configured. It panics if a tag is wrong: that is a mistake of the program.
 func fieldsOf(t reflect.Type) []field {
 	var fields []field
 	for _, sf := range reflect.VisibleFields(t) {
-		if !sf.IsExported() || viaPointer(t, sf.Index) {
+		if !sf.IsExported() || sf.Type == originType || viaPointer(t, sf.Index) {
 			continue
 		}
 		name, tagged := sf.Tag.Lookup("config")

@@ -380,7 +380,7 @@ func (c *checker) unknown(object map[string]any, pointer string, schemas []part)
 		}
 		at := child(pointer, name)
 		p := c.where(at).problem(at, "is not a known key")
-		if p.Suggestion = nearest(name, free); p.Suggestion != "" || closed {
+		if p.Suggestion = Nearest(name, free); p.Suggestion != "" || closed {
 			c.problems = append(c.problems, p)
 		} else if pointer != "" && segments(pointer)[0] != "app" {
 			c.checked.warnings = append(c.checked.warnings, p)

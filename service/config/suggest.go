@@ -7,9 +7,9 @@ import (
 	"github.com/agnivade/levenshtein"
 )
 
-// nearest is the one of the known names that name is probably a misspelling of, or empty: the same but for case and separators, or one
+// Nearest is the one of the known names that name is probably a misspelling of, or empty: the same but for case and separators, or one
 // edit away, two in names of eight letters and more.
-func nearest(name string, known []string) string {
+func Nearest(name string, known []string) string {
 	folded := fold(name)
 	best, distance := "", 3
 	for _, k := range slices.Sorted(slices.Values(known)) {

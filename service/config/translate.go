@@ -240,7 +240,7 @@ func (t *translator) choice(pointer string, value any, choices []any) {
 	}
 	suggestion := ""
 	if text, ok := value.(string); ok && !t.secret[pointer] {
-		suggestion = nearest(text, words)
+		suggestion = Nearest(text, words)
 	}
 	if len(words) == 1 {
 		t.add(pointer, suggestion, "must be %s%s", words[0], t.shown(pointer, value))

@@ -42,7 +42,7 @@
 // share one (of 20); connections that idle for a minute are closed. A plugin sees its schema through the search_path, which belongs to
 // the connection: leave it alone. Queries run by the extended protocol without being prepared first, as fits bun, which writes the
 // arguments into the statement. A hot query with arguments can have its plan kept by passing pgx.QueryExecModeCacheStatement as its
-// first argument. (*sql.Conn).Raw leads to a *stdlib.Conn, for COPY and LISTEN.
+// first argument. [Postgres] leads to what is below database/sql, for COPY and LISTEN.
 //
 // # MySQL
 //

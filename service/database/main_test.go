@@ -1,11 +1,8 @@
 package database_test
 
 import (
-	"context"
 	"log/slog"
 	"os"
-	"strings"
-	"sync"
 	"testing"
 
 	"go.uber.org/fx/fxtest"
@@ -42,35 +39,6 @@ func manager(t testing.TB, section map[string]any, log slog.Handler) *database.M
 type quiet struct{ testing.TB }
 
 func (quiet) Logf(string, ...any) {}
-
-// logged is a handler that keeps the messages with their attributes.
-type logged struct {
-	slog.Handler
-	mu   *sync.Mutex
-	text *strings.Builder
-}
-
-func newLog() logged {
-	var text strings.Builder
-	var mu sync.Mutex
-	return logged{Handler: slog.NewTextHandler(&text, nil), mu: &mu, text: &text}
-}
-
-func (l logged) Handle(ctx context.Context, record slog.Record) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.Handler.Handle(ctx, record)
-}
-
-func (l logged) WithAttrs(attrs []slog.Attr) slog.Handler {
-	return logged{Handler: l.Handler.WithAttrs(attrs), mu: l.mu, text: l.text}
-}
-
-func (l logged) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
-}
 
 // with is a copy of the configuration with further settings.
 func with(section map[string]any, settings map[string]any) map[string]any {

@@ -14,23 +14,26 @@ import (
 	"go.uber.org/fx"
 
 	"github.com/portico-dev/portico/service"
+	"github.com/portico-dev/portico/service/telemetry"
 )
 
 // Manager opens the databases of plugins as backend.database.* says. It opens nothing before a plugin asks for its database, and has
 // plugins share what they can. Safe for concurrent use.
 type Manager struct {
-	settings settings
-	log      *slog.Logger
+	settings  settings
+	log       *slog.Logger
+	providers telemetry.Providers
 
 	mu      sync.Mutex
 	closed  bool
 	plugins map[string]*opening
 	servers map[string]*probe
+	down    map[string]bool // servers that were waited for in vain
 	pools   map[string]*pgxpool.Pool
 	closers []func(context.Context) error
 }
 
-// opening is a database that is open, or being opened, or could not be.
+// opening is a database that is open, or being opened.
 type opening struct {
 	done chan struct{}
 	db   *bun.DB
@@ -40,7 +43,7 @@ type opening struct {
 // probe is the finding whether a server can be reached. One is enough for all plugins with a database there, so that a server that is
 // down is waited for, and logged, once.
 type probe struct {
-	once sync.Once
+	done chan struct{}
 	err  error
 }
 
@@ -56,6 +59,7 @@ func NewManager(config service.Config, log service.RootLogger, lifecycle fx.Life
 		log:      log.Logger,
 		plugins:  map[string]*opening{},
 		servers:  map[string]*probe{},
+		down:     map[string]bool{},
 		pools:    map[string]*pgxpool.Pool{},
 	}
 	lifecycle.Append(fx.Hook{OnStop: m.close})
@@ -67,7 +71,8 @@ func NewManager(config service.Config, log service.RootLogger, lifecycle fx.Life
 func (m *Manager) SkipMigrations(pluginID string) bool { return m.settings.skipMigrations(pluginID) }
 
 // Open opens the database of a plugin, which it creates if need be, and waits while the server can't be reached, until the configured
-// deadline. Each call for one plugin returns the same database; it is closed by the manager.
+// deadline. Each call for one plugin returns the same database; it is closed by the manager. A call that fails is forgotten: a later one
+// tries again, once, without waiting for a server that was waited for in vain.
 func (m *Manager) Open(ctx context.Context, pluginID string) (*bun.DB, error) {
 	m.mu.Lock()
 	if m.closed {
@@ -85,6 +90,9 @@ func (m *Manager) Open(ctx context.Context, pluginID string) (*bun.DB, error) {
 		o.db, o.err = m.open(ctx, pluginID)
 		if o.err != nil {
 			o.err = fmt.Errorf("database of plugin %s: %w", pluginID, o.err)
+			m.mu.Lock()
+			delete(m.plugins, pluginID)
+			m.mu.Unlock()
 		}
 		close(o.done)
 	}
@@ -120,43 +128,86 @@ func (m *Manager) reach(ctx context.Context, server string, t target, connect fu
 	m.mu.Lock()
 	p, found := m.servers[server]
 	if !found {
-		p = &probe{}
+		p = &probe{done: make(chan struct{})}
 		m.servers[server] = p
 	}
+	wasDown := m.down[server]
 	m.mu.Unlock()
-
-	p.once.Do(func() {
-		ctx, cancel := context.WithTimeout(ctx, m.settings.ConnectTimeout)
-		defer cancel()
-		var last error
-		_, err := backoff.Retry(ctx, func() (struct{}, error) {
-			err := connect(ctx)
-			if err != nil && (last == nil || ctx.Err() == nil) {
-				last = err
-			}
-			return struct{}{}, err
-		},
-			backoff.WithBackOff(&backoff.ExponentialBackOff{
-				InitialInterval: 100 * time.Millisecond, Multiplier: 1.6, RandomizationFactor: 0.2, MaxInterval: 3 * time.Second,
-			}),
-			backoff.WithMaxElapsedTime(0),
-			backoff.WithNotify(func(err error, wait time.Duration) {
-				m.log.WarnContext(ctx, "database can't be reached, trying again", "client", t.client, "server", t.server,
-					"wait", wait, "error", err)
-			}))
-		var permanent *backoff.PermanentError
-		switch {
-		case err == nil:
-		case errors.As(last, &permanent):
-			p.err = fmt.Errorf("%s on %s refused the connection: %w (see %s)", t.client, t.server, permanent.Err, t.key)
-		case ctx.Err() != nil && !errors.Is(ctx.Err(), context.DeadlineExceeded):
-			p.err = fmt.Errorf("connecting to %s on %s: %w", t.client, t.server, ctx.Err())
-		default:
-			p.err = fmt.Errorf("%s on %s can't be reached, tried for %s: %w (is the server up? see %s)", t.client, t.server,
-				m.settings.ConnectTimeout, last, t.key)
+	if found {
+		select {
+		case <-p.done:
+			return p.err
+		case <-ctx.Done():
+			return fmt.Errorf("connecting to %s on %s: %w", t.client, t.server, ctx.Err())
 		}
-	})
+	}
+
+	defer close(p.done)
+	if wasDown {
+		p.err = m.connectOnce(ctx, t, connect)
+	} else {
+		p.err = m.awaitServer(ctx, t, connect)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.down[server] = p.err != nil && ctx.Err() == nil
+	if p.err != nil {
+		delete(m.servers, server)
+	}
 	return p.err
+}
+
+// connectOnce looks whether a server is back.
+func (m *Manager) connectOnce(ctx context.Context, t target, connect func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, m.settings.ConnectTimeout)
+	defer cancel()
+	err := connect(ctx)
+	var permanent *backoff.PermanentError
+	switch {
+	case errors.As(err, &permanent):
+		return refused(t, permanent)
+	case err != nil:
+		return fmt.Errorf("%s on %s still can't be reached: %w (is the server up? see %s)", t.client, t.server, err, t.key)
+	}
+	return nil
+}
+
+// awaitServer connects until it succeeds, or the configured time is over.
+func (m *Manager) awaitServer(ctx context.Context, t target, connect func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, m.settings.ConnectTimeout)
+	defer cancel()
+	var last error
+	_, err := backoff.Retry(ctx, func() (struct{}, error) {
+		err := connect(ctx)
+		if err != nil && (last == nil || ctx.Err() == nil) {
+			last = err
+		}
+		return struct{}{}, err
+	},
+		backoff.WithBackOff(&backoff.ExponentialBackOff{
+			InitialInterval: 100 * time.Millisecond, Multiplier: 1.6, RandomizationFactor: 0.2, MaxInterval: 3 * time.Second,
+		}),
+		backoff.WithMaxElapsedTime(0),
+		backoff.WithNotify(func(err error, wait time.Duration) {
+			m.log.WarnContext(ctx, "database can't be reached, trying again", "client", t.client, "server", t.server,
+				"wait", wait, "error", err)
+		}))
+	var permanent *backoff.PermanentError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(last, &permanent):
+		return refused(t, permanent)
+	case ctx.Err() != nil && !errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return fmt.Errorf("connecting to %s on %s: %w", t.client, t.server, ctx.Err())
+	}
+	return fmt.Errorf("%s on %s can't be reached, tried for %s: %w (is the server up? see %s)", t.client, t.server,
+		m.settings.ConnectTimeout, last, t.key)
+}
+
+// refused is the error of a server that is up and doesn't let us in.
+func refused(t target, err *backoff.PermanentError) error {
+	return fmt.Errorf("%s on %s refused the connection: %w (see %s)", t.client, t.server, err.Err, t.key)
 }
 
 // onClose has the function called when the manager closes, or at once when it has already.

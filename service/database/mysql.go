@@ -36,13 +36,13 @@ func (m *Manager) openMySQL(ctx context.Context, t target) (*bun.DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", t.key, err)
 	}
-	db := sql.OpenDB(connector)
+	db, err := m.openDB(connector, t)
+	if err != nil {
+		return nil, err
+	}
 	db.SetMaxOpenConns(t.poolMax)
 	db.SetMaxIdleConns(min(max(t.poolMin, 4), t.poolMax))
 	db.SetConnMaxIdleTime(time.Minute)
-	if err := m.onClose(func(context.Context) error { return db.Close() }); err != nil {
-		return nil, err
-	}
 	err = db.PingContext(ctx)
 	if hasNumber(err, mysqlUnknownDatabase) && t.create {
 		if err = createMySQLDatabase(ctx, config); err == nil {
@@ -50,8 +50,12 @@ func (m *Manager) openMySQL(ctx context.Context, t target) (*bun.DB, error) {
 		}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("connecting to the database %s on %s, which is created if it is missing unless "+
+		err = fmt.Errorf("connecting to the database %s on %s, which is created if it is missing unless "+
 			"backend.database.ensureExists is false: %w (see %s)", t.database, t.server, err, t.key)
+		return nil, errors.Join(err, db.Close())
+	}
+	if err := m.onClose(func(context.Context) error { return db.Close() }); err != nil {
+		return nil, err
 	}
 	return bun.NewDB(db, mysqldialect.New()), nil
 }

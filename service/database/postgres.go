@@ -64,7 +64,10 @@ func (m *Manager) openPostgres(ctx context.Context, t target) (*bun.DB, error) {
 		}
 	}
 
-	db := sql.OpenDB(schemaConnector{Connector: stdlib.GetPoolConnector(pool), schema: t.schema})
+	db, err := m.openDB(schemaConnector{Connector: stdlib.GetPoolConnector(pool), schema: t.schema}, t)
+	if err != nil {
+		return nil, err
+	}
 	db.SetMaxOpenConns(t.poolMax)
 	db.SetMaxIdleConns(0) // what is idle stays in the pool, for all
 	if err := m.onClose(func(context.Context) error { return db.Close() }); err != nil {
@@ -210,6 +213,21 @@ func enterSchema(ctx context.Context, conn *pgx.Conn) (bool, error) {
 	}
 	data["schema"] = schema
 	return true, nil
+}
+
+// Postgres calls do with what is below a connection to PostgreSQL, for COPY and LISTEN. The connection is not used for anything else meanwhile;
+// its transaction, if there is one, is that of do. If do answers [driver.ErrBadConn], the connection is given up.
+func Postgres(conn *sql.Conn, do func(*pgx.Conn) error) error {
+	return conn.Raw(func(c any) error {
+		if observed, ok := c.(interface{ Raw() driver.Conn }); ok {
+			c = observed.Raw()
+		}
+		below, ok := c.(*stdlib.Conn)
+		if !ok {
+			return fmt.Errorf("a connection of type %T is none to PostgreSQL", c)
+		}
+		return do(below.Conn())
+	})
 }
 
 // createPostgresDatabase creates the database of the configuration.

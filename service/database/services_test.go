@@ -3,6 +3,7 @@ package database_test
 import (
 	"bytes"
 	"context"
+	"log/slog"
 	"testing"
 
 	"github.com/santhosh-tekuri/jsonschema/v5"
@@ -10,6 +11,7 @@ import (
 	"go.uber.org/fx"
 	"go.uber.org/fx/fxtest"
 
+	"github.com/portico-dev/portico/backend/backendtest"
 	"github.com/portico-dev/portico/plugin"
 	"github.com/portico-dev/portico/service"
 	"github.com/portico-dev/portico/service/config"
@@ -81,8 +83,8 @@ func TestConfigSchema(t *testing.T) {
 
 func TestUnsupportedSettingsAreLogged(t *testing.T) {
 	t.Parallel()
-	log := newLog()
-	m := manager(t, map[string]any{"client": "better-sqlite3", "connection": map[string]any{"filename": ":memory:", "flavour": "x"}}, log)
+	log := &backendtest.Log{}
+	m := manager(t, map[string]any{"client": "better-sqlite3", "connection": map[string]any{"filename": ":memory:", "flavour": "x"}}, slog.NewTextHandler(log, nil))
 	if _, err := m.Open(t.Context(), "todo"); err != nil {
 		t.Fatal(err)
 	}

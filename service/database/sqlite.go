@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
-	"database/sql"
 	"errors"
 	"fmt"
 	"net/url"
@@ -45,7 +44,10 @@ func (m *Manager) openSQLite(ctx context.Context, t target) (*bun.DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	db := sql.OpenDB(&queuedConnector{Connector: connector, queue: newWriteQueue(inMemory)})
+	db, err := m.openDB(&queuedConnector{Connector: connector, queue: newWriteQueue(inMemory)}, t)
+	if err != nil {
+		return nil, err
+	}
 	db.SetMaxOpenConns(t.poolMax)
 	db.SetMaxIdleConns(min(max(t.poolMin, 4), t.poolMax))
 

@@ -16,6 +16,7 @@ import (
 	"github.com/uptrace/bun"
 
 	"github.com/portico-dev/portico/service"
+	"github.com/portico-dev/portico/service/telemetry"
 )
 
 // MaxSize is how many bytes the topic, payload and metadata of an event may have together.
@@ -34,12 +35,15 @@ type Options struct {
 	MaxAge time.Duration
 	// MaxEvents is how many events are kept for durable subscriptions. Default: 100,000.
 	MaxEvents int64
+	// Telemetry is who wants to know what is published and processed.
+	Telemetry telemetry.Providers
 }
 
 // Bus passes events on: in this process, and through the log. Plugins use it by [Bus.ForPlugin]. Safe for concurrent use.
 type Bus struct {
-	options Options
-	writer  writer
+	options  Options
+	observer *observer // nil if nobody wants to know
+	writer   writer
 
 	ctx     context.Context // ends with the stop
 	cancel  context.CancelFunc
@@ -62,6 +66,7 @@ type subscriber struct {
 	service.Subscription
 	id     string // "<plugin>.<id>"
 	log    *slog.Logger
+	bus    *Bus
 	ctx    context.Context // ends with the subscription
 	cancel context.CancelFunc
 	active sync.WaitGroup // calls of OnEvent, and goroutines
@@ -86,6 +91,7 @@ func New(options Options) *Bus {
 		wake:    make(chan struct{}, 1),
 	}
 	b.writer.bus = b
+	b.observer = newObserver(options.Telemetry, options.Log)
 	b.head.changed = make(chan struct{})
 	b.ctx, b.cancel = context.WithCancel(context.Background())
 	return b
@@ -122,10 +128,14 @@ func wait(ctx context.Context, group *sync.WaitGroup, otherwise string) error {
 }
 
 // publish implements service.Events.
-func (b *Bus) publish(ctx context.Context, event service.Event) error {
-	event, err := checked(event)
-	if err != nil {
+func (b *Bus) publish(ctx context.Context, event service.Event) (err error) {
+	if event, err = checked(event); err != nil {
 		return err
+	}
+	if b.observer != nil {
+		var published func(error)
+		ctx, event, published = b.observer.publish(ctx, event)
+		defer func() { published(err) }()
 	}
 	b.mu.RLock()
 	if b.stopped {
@@ -223,6 +233,11 @@ func (s *subscriber) told(ctx context.Context, event service.Event) {
 }
 
 func (s *subscriber) handle(ctx context.Context, event service.Event) (err error) {
+	if o := s.bus.observer; o != nil {
+		var processed func(error)
+		ctx, processed = o.process(ctx, s.id, event)
+		defer func() { processed(err) }()
+	}
 	defer func() {
 		if v := recover(); v != nil {
 			err = &panicError{value: v, stack: debug.Stack()}
@@ -301,7 +316,7 @@ func (b *Bus) newSubscriber(pluginID string, s service.Subscription, log *slog.L
 	s.Topics = slices.Clone(s.Topics)
 	slices.Sort(s.Topics)
 	s.Topics = slices.Compact(s.Topics)
-	added := &subscriber{Subscription: s, id: pluginID + "." + s.ID, log: log}
+	added := &subscriber{Subscription: s, id: pluginID + "." + s.ID, log: log, bus: b}
 	added.ctx, added.cancel = context.WithCancel(b.ctx)
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -14,6 +14,7 @@ import (
 	"github.com/portico-dev/portico/plugin"
 	"github.com/portico-dev/portico/service"
 	"github.com/portico-dev/portico/service/database"
+	"github.com/portico-dev/portico/service/telemetry"
 )
 
 //go:embed schema.json
@@ -30,7 +31,8 @@ func Services() []service.Service {
 	}
 }
 
-func newBus(config service.Config, log service.RootLogger, manager *database.Manager, lifecycle fx.Lifecycle) (*Bus, error) {
+func newBus(config service.Config, log service.RootLogger, manager *database.Manager, lifecycle fx.Lifecycle,
+	providers telemetry.Providers) (*Bus, error) {
 	settings := struct {
 		UseEventBus string `schema:"enum=never|always|auto"`
 		Bus         struct {
@@ -43,7 +45,8 @@ func newBus(config service.Config, log service.RootLogger, manager *database.Man
 	if err := config.Decode("events", &settings); err != nil {
 		return nil, err
 	}
-	options := Options{Log: log.Logger, Lease: settings.Bus.Lease, MaxAge: settings.Bus.MaxAge, MaxEvents: settings.Bus.MaxEvents}
+	options := Options{Log: log.Logger, Lease: settings.Bus.Lease, MaxAge: settings.Bus.MaxAge, MaxEvents: settings.Bus.MaxEvents,
+		Telemetry: providers}
 	if settings.UseEventBus != "never" {
 		options.Database = func(ctx context.Context) (*bun.DB, error) {
 			db, err := manager.Open(ctx, pluginID)

@@ -2,13 +2,10 @@ package events
 
 import (
 	"context"
-	"database/sql/driver"
-	"fmt"
 	"sync"
 	"time"
 
-	"github.com/jackc/pgx/v5/stdlib"
-	"github.com/uptrace/bun/dialect"
+	"github.com/portico-dev/portico/service/database"
 )
 
 // head is how far the log goes, as far as this process knows.
@@ -74,8 +71,7 @@ func (b *Bus) watch(log *eventLog) {
 			}
 		}
 	}
-	// Listening takes a connection for good.
-	canListen := log.db.Dialect().Name() == dialect.PG && log.db.Stats().MaxOpenConnections != 1
+	canListen := database.CanListen(log.db)
 	for b.ctx.Err() == nil {
 		var err error
 		switch {
@@ -113,51 +109,13 @@ func (b *Bus) look(log *eventLog) error {
 
 // listen looks how far the log goes whenever PostgreSQL notifies. It returns when the connection is lost, or the bus stops.
 func (b *Bus) listen(log *eventLog, listening func()) error {
-	conn, err := log.db.DB.Conn(b.ctx)
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	var failure error
-	err = conn.Raw(func(c any) error {
-		pg, ok := c.(*stdlib.Conn)
-		if !ok {
-			failure = fmt.Errorf("a connection of type %T can't listen", c)
-			return nil
+	return database.Listen(b.ctx, log.db, channel, func(string) error {
+		err := b.look(log)
+		if err == nil {
+			listening()
 		}
-		failure = func() error {
-			if _, err := pg.Conn().Exec(b.ctx, "LISTEN "+channel); err != nil {
-				return err
-			}
-			for first := true; ; first = false {
-				if err := b.look(log); err != nil {
-					return err
-				}
-				if first {
-					listening()
-				}
-				ctx, cancel := context.WithTimeout(b.ctx, pollSeldom)
-				_, err := pg.Conn().WaitForNotification(ctx)
-				timedOut := ctx.Err() != nil
-				cancel()
-				if b.ctx.Err() != nil || err != nil && !timedOut {
-					return err
-				}
-			}
-		}()
-		// It listens, so it is of no use for others.
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(b.ctx), pollFailed)
-		defer cancel()
-		_ = pg.Conn().Close(ctx) // the reason is known already, if there is one
-		return driver.ErrBadConn
+		return err
 	})
-	if failure == nil && err != nil && err != driver.ErrBadConn {
-		failure = err
-	}
-	if b.ctx.Err() != nil {
-		return nil
-	}
-	return failure
 }
 
 // sleep waits. It answers false when the context ends.

@@ -3,8 +3,10 @@ package httprouter_test
 import (
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"testing"
 	"time"
 
@@ -96,17 +98,34 @@ func (s sink) Header() http.Header         { return s.header }
 func (s sink) Write(p []byte) (int, error) { return len(p), nil }
 func (s sink) WriteHeader(int)             {}
 
-// BenchmarkHandler calls the handlers without any connection: what the middleware itself costs.
+// SetWriteDeadline is what connections have.
+func (s sink) SetWriteDeadline(time.Time) error { return nil }
+
+// BenchmarkHandler calls the handlers without any connection: what the middleware itself costs, compared with a bare Echo, and with one that
+// does no more than set the same headers. A third of the cost of the middleware is the growth of the map that the headers go to, which
+// belongs to net/http.
 func BenchmarkHandler(b *testing.B) {
 	t := benchmarkBackend(b)
-	floor := bareEcho()
 	request := func() *http.Request {
 		req := t.request(http.MethodGet, "/api/todo/items/42", nil, "Origin: http://localhost:3000", "User-Agent: benchmark", "Accept-Encoding: gzip")
 		req.RemoteAddr = "192.0.2.1:1234"
 		return req
 	}
-	with, without := request(), request()
-	compare(b,
-		func() { t.server.ServeHTTP(sink{http.Header{}}, with) },
-		func() { floor.ServeHTTP(sink{http.Header{}}, without) })
+	answer := httptest.NewRecorder()
+	t.server.ServeHTTP(answer, request())
+	withHeaders := bareEcho()
+	withHeaders.Pre(func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) error {
+			maps.Copy(c.Response().Header(), answer.Header())
+			return next(c)
+		}
+	})
+	for name, floor := range map[string]*echo.Echo{"bare echo": bareEcho(), "echo with headers": withHeaders} {
+		b.Run(name, func(b *testing.B) {
+			with, without := request(), request()
+			compare(b,
+				func() { t.server.ServeHTTP(sink{http.Header{}}, with) },
+				func() { floor.ServeHTTP(sink{http.Header{}}, without) })
+		})
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,23 +13,26 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
+// proxies tell whether the peer of a connection (distance 0), or what is a number of hops behind it, is a proxy whose word is taken.
+type proxies func(ip string, distance int) bool
+
 // trustProxy reads which proxies in front of the backend may tell the address of the client, as the setting "trust proxy" of Express
 // does: false or nothing for none, true for all, a number of hops, or addresses, networks and the names loopback, linklocal and
 // uniquelocal.
-func (r *reader) trustProxy(key string) echo.IPExtractor {
-	none := echo.ExtractIPDirect()
+func (r *reader) trustProxy(key string) proxies {
+	none := func(string, int) bool { return false }
 	var raw any
 	if !r.decode(key, &raw) || raw == nil || raw == false {
 		return none
 	}
 	if raw == true {
-		return forwardedIP(func(string, int) bool { return true })
+		return func(string, int) bool { return true }
 	}
 	if hops, ok := number(raw); ok {
 		if hops < 0 || hops != float64(int(hops)) {
 			r.fail(key, "%v is not a number of proxies", raw)
 		}
-		return forwardedIP(func(_ string, i int) bool { return i < int(hops) })
+		return func(_ string, i int) bool { return i < int(hops) }
 	}
 	var networks []netip.Prefix
 	for _, item := range r.list(key) {
@@ -40,10 +44,10 @@ func (r *reader) trustProxy(key string) echo.IPExtractor {
 			networks = append(networks, found...)
 		}
 	}
-	return forwardedIP(func(ip string, _ int) bool {
+	return func(ip string, _ int) bool {
 		addr, err := netip.ParseAddr(ip)
 		return err == nil && slices.ContainsFunc(networks, func(n netip.Prefix) bool { return n.Contains(addr.Unmap()) })
-	})
+	}
 }
 
 // parseNetwork reads an address, a network ("10.0.0.0/8", "10.0.0.0/255.0.0.0") or the name of some.
@@ -86,13 +90,16 @@ func parseNetwork(s string) ([]netip.Prefix, error) {
 	return []netip.Prefix{prefix}, nil
 }
 
-// forwardedIP finds the client by walking from the peer of the connection back through X-Forwarded-For, as long as trusted says so of
-// the address and its distance.
-func forwardedIP(trusted func(ip string, distance int) bool) echo.IPExtractor {
+// clientIP finds the client by walking from the peer of the connection back through X-Forwarded-For, as long as the proxies are trusted.
+func (trusted proxies) clientIP() echo.IPExtractor {
 	direct := echo.ExtractIPDirect()
 	return func(req *http.Request) string {
 		ip := direct(req)
-		hops := strings.Split(strings.Join(req.Header["X-Forwarded-For"], ","), ",")
+		forwarded := req.Header["X-Forwarded-For"]
+		if len(forwarded) == 0 {
+			return ip
+		}
+		hops := strings.Split(strings.Join(forwarded, ","), ",")
 		for distance, i := 0, len(hops)-1; i >= 0 && trusted(ip, distance); distance, i = distance+1, i-1 {
 			hop, err := netip.ParseAddr(strings.TrimSpace(hops[i]))
 			if err != nil {
@@ -102,4 +109,13 @@ func forwardedIP(trusted func(ip string, distance int) bool) echo.IPExtractor {
 		}
 		return ip
 	}
+}
+
+// hostname is the host that the client asked, without the port: of X-Forwarded-Host, if the peer of the connection is a trusted proxy.
+func (trusted proxies) hostname(r *http.Request) string {
+	host := r.Host
+	if forwarded, _, _ := strings.Cut(r.Header.Get("X-Forwarded-Host"), ","); forwarded != "" && trusted(echo.ExtractIPDirect()(r), 0) {
+		host = strings.TrimSpace(forwarded)
+	}
+	return (&url.URL{Host: host}).Hostname()
 }

@@ -32,11 +32,13 @@ type settings struct {
 	tls           bool
 	headers       []header
 	cors          *corsPolicy // nil when CORS is not configured
+	proxies       proxies
 	clientIP      echo.IPExtractor
 	limit         *limitRule // nil without a limit for all requests
 	pluginLimits  map[string]*limitRule
 	redis         string // URL of the server that counts requests; empty for memory
 	open          bool   // routes need no credentials
+	endUser       bool   // spans tell who makes a request
 	startupPause  time.Duration
 	shutdownDelay time.Duration
 	timeouts      timeouts
@@ -170,8 +172,9 @@ func readSettings(config service.Config) (settings, error) {
 		baseURL:       r.baseURL("backend.baseUrl"),
 		headers:       r.securityHeaders(),
 		cors:          r.cors("backend.cors"),
-		clientIP:      r.trustProxy("backend.trustProxy"),
+		proxies:       r.trustProxy("backend.trustProxy"),
 		open:          r.flag("backend.auth.dangerouslyDisableDefaultAuthPolicy"),
+		endUser:       r.flag("backend.tracing.capture.endUser"),
 		startupPause:  r.duration("backend.lifecycle.startupRequestPauseTimeout", 5*time.Second),
 		shutdownDelay: r.duration("backend.lifecycle.serverShutdownDelay", 0),
 		timeouts: timeouts{
@@ -183,6 +186,7 @@ func readSettings(config service.Config) (settings, error) {
 			maxRequests: r.count("backend.server.maxRequestsPerSocket", 0),
 		},
 	}
+	s.clientIP = s.proxies.clientIP()
 	s.limit, s.pluginLimits, s.redis = r.rateLimits("backend.rateLimit")
 	var https any
 	if r.decode("backend.https", &https) {

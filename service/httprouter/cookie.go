@@ -12,8 +12,8 @@ import (
 // cookiePath is where the frontend gets, renews and removes the cookie of a user, below each plugin.
 const cookiePath = "/.backstage/auth/v1/cookie"
 
-// expiryFormat is how JavaScript writes a time in JSON.
-const expiryFormat = "2006-01-02T15:04:05.000Z"
+// timeFormat is how JavaScript writes a time in JSON.
+const timeFormat = "2006-01-02T15:04:05.000Z"
 
 // issueCookie gives the user a cookie. Another cookie is not enough to get one.
 func (m *mount) issueCookie(c echo.Context, r *http.Request) error {
@@ -25,7 +25,7 @@ func (m *mount) issueCookie(c echo.Context, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return c.JSON(http.StatusOK, map[string]string{"expiresAt": expiry.UTC().Truncate(time.Millisecond).Format(expiryFormat)})
+	return c.JSON(http.StatusOK, map[string]string{"expiresAt": expiry.UTC().Truncate(time.Millisecond).Format(timeFormat)})
 }
 
 // removeCookie takes the cookie back.

@@ -9,6 +9,12 @@ import (
 	"github.com/bmatcuk/doublestar/v4"
 )
 
+// Values that answers share. They have no spare capacity, so that whoever appends to them gets a copy.
+var (
+	anyOrigin      = []string{"*"}
+	variesByOrigin = []string{"Origin"}
+)
+
 // corsPolicy tells browsers which other origins may use the backend. It follows the configuration and the behaviour of Backstage,
 // where it is the cors package for Express.
 type corsPolicy struct {
@@ -69,14 +75,14 @@ func (r *reader) cors(key string) *corsPolicy {
 func (p *corsPolicy) serve(w http.ResponseWriter, r *http.Request) bool {
 	h := w.Header()
 	if p.origins == nil {
-		h["Access-Control-Allow-Origin"] = []string{"*"}
+		h["Access-Control-Allow-Origin"] = anyOrigin
 	} else {
-		h["Vary"] = append(h["Vary"], "Origin")
-		origin := r.Header.Get("Origin")
-		if !p.allows(origin) {
+		h["Vary"] = variesByOrigin
+		origin := r.Header["Origin"]
+		if len(origin) == 0 || !p.allows(origin[0]) {
 			return false
 		}
-		h["Access-Control-Allow-Origin"] = []string{origin}
+		h["Access-Control-Allow-Origin"] = origin[:1:1]
 	}
 	set := func(name string, values []string) {
 		if values != nil {

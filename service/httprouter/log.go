@@ -18,13 +18,12 @@ func (s *Server) logRequest(res *response, r *http.Request) {
 	}
 	now := time.Now()
 	shownURL := loggedURL(r.URL)
-	version := strconv.Itoa(r.ProtoMajor) + "." + strconv.Itoa(r.ProtoMinor)
+	version := strings.TrimPrefix(r.Proto, "HTTP/")
 	agent, referrer := r.UserAgent(), r.Referer()
 
 	line := make([]byte, 0, 256)
 	line = append(line, '[')
-	line = now.UTC().AppendFormat(line, "2006-01-02T15:04:05.000Z")
-	date := string(line[1:])
+	line = now.UTC().AppendFormat(line, timeFormat)
 	line = append(line, `] "`...)
 	line = append(line, r.Method...)
 	line = append(line, ' ')
@@ -44,18 +43,44 @@ func (s *Server) logRequest(res *response, r *http.Request) {
 		line = append(line, '"')
 	}
 
-	// Without the place in the code, which says nothing here and takes time to find.
-	record := slog.NewRecord(now, slog.LevelInfo, string(line), 0)
-	record.AddAttrs(slog.String("type", "incomingRequest"), slog.String("date", date), slog.String("method", r.Method),
-		slog.String("url", shownURL), slog.Int("status", res.status), slog.String("httpVersion", version),
+	message := string(line)
+
+	attrs := append(make([]slog.Attr, 0, 9), slog.String("type", "incomingRequest"), slog.String("date", message[1:1+len(timeFormat)]),
+		slog.String("method", r.Method), slog.String("url", shownURL), slog.Int("status", res.status), slog.String("httpVersion", version),
 		slog.Int64("contentLength", res.size))
 	if agent != "" {
-		record.AddAttrs(slog.String("userAgent", agent))
+		attrs = append(attrs, slog.String("userAgent", agent))
 	}
 	if referrer != "" {
-		record.AddAttrs(slog.String("referrer", referrer))
+		attrs = append(attrs, slog.String("referrer", referrer))
 	}
+	// Without the place in the code, which says nothing here and takes time to find.
+	record := slog.NewRecord(now, slog.LevelInfo, message, 0)
+	record.AddAttrs(attrs...)
 	_ = handler.Handle(ctx, record) // as slog.Logger does: there is no other place to tell
+}
+
+// RequestInfo is what a record of a request tells of it.
+type RequestInfo struct {
+	// Method is the HTTP method.
+	Method string
+	// URL is the path and query as they were sent, without the secrets that protocols like OAuth put into queries.
+	URL string
+	// ClientIP is the address of the client, and Hostname the host that it asked; `backend.trustProxy` tells whether those are what
+	// proxies say.
+	ClientIP, Hostname string
+	// UserAgent is what the client calls itself.
+	UserAgent string
+}
+
+// RequestInfo tells what may be recorded of a request. It comes from the client, and may be anything.
+func (s *Server) RequestInfo(r *http.Request) RequestInfo {
+	sent, err := url.ParseRequestURI(r.RequestURI)
+	if err != nil {
+		sent = r.URL // the request did not come over a socket
+	}
+	return RequestInfo{Method: r.Method, URL: loggedURL(sent), ClientIP: s.settings.clientIP(r), Hostname: s.settings.proxies.hostname(r),
+		UserAgent: r.UserAgent()}
 }
 
 // loggedURL is a URL as the request log shows it: without the secrets that protocols like OAuth put into queries.

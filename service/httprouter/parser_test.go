@@ -84,7 +84,7 @@ func FuzzForwardedIP(f *testing.F) {
 	f.Add("evil\x00, 1.2.3.4", "x")
 	f.Fuzz(func(t *testing.T, header, remote string) {
 		r := &http.Request{RemoteAddr: remote, Header: http.Header{"X-Forwarded-For": {header}}}
-		ip := forwardedIP(func(string, int) bool { return true })(r)
+		ip := proxies(func(string, int) bool { return true }).clientIP()(r)
 		if _, err := netip.ParseAddr(ip); err != nil && !strings.Contains(remote, ip) {
 			t.Errorf("%q of %q is no address", ip, header)
 		}

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -29,13 +30,16 @@ type mount struct {
 	echo     *echo.Echo
 	limiter  *limiter // nil without a limit of the plugin's own
 	policies policies
-	early    atomic.Pointer[map[string]echo.HandlerFunc] // by method and path
+	early    atomic.Pointer[map[route]echo.HandlerFunc]
 	log      atomic.Pointer[slog.Logger]
 
 	mu    sync.Mutex // guards what follows, and changes of early
 	group *echo.Group
 	auth  service.HTTPAuth
 }
+
+// route is what a handler of [Server.Handle] is for. The path is relative to those of the plugin.
+type route struct{ method, path string }
 
 // mount returns the part of a plugin, and makes it when there is none yet.
 func (s *Server) mount(id string) *mount {
@@ -45,9 +49,13 @@ func (s *Server) mount(id string) *mount {
 	m := &mount{server: s, id: id, prefix: apiPrefix + id, echo: echo.New()}
 	m.limiter = s.newLimiter(s.settings.pluginLimits[id], id)
 	m.log.Store(s.log.With("plugin", id))
-	m.early.Store(&map[string]echo.HandlerFunc{})
+	m.early.Store(&map[route]echo.HandlerFunc{})
 	m.echo.IPExtractor = s.settings.clientIP
 	m.echo.HTTPErrorHandler = m.handleRouteError
+	m.echo.Use(decodeParams)
+	if s.observer != nil {
+		m.echo.Use(noteRoute)
+	}
 	actual, _ := s.mounts.LoadOrStore(id, m)
 	return actual.(*mount)
 }
@@ -79,7 +87,7 @@ func (s *Server) Handle(pluginID, method, path string, handler echo.HandlerFunc)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	early := maps.Clone(*m.early.Load())
-	early[method+" "+path] = handler
+	early[route{method, path}] = handler
 	m.early.Store(&early)
 }
 
@@ -158,6 +166,9 @@ func (s *Server) awaitPlugin(ctx context.Context, id string) error {
 // of its routes.
 func (m *mount) serve(c echo.Context, r *http.Request) {
 	c.SetRequest(r)
+	if m.server.observer != nil {
+		m.server.observer.notePlugin(r, m.id)
+	}
 	if err := m.handle(c, r); err != nil {
 		m.handleError(err, c)
 	}
@@ -167,17 +178,55 @@ func (m *mount) handleError(err error, c echo.Context) {
 	m.server.handleError(err, c, m.prefix, m.log.Load())
 }
 
-// handleRouteError is the error handler of the plugin's Echo. As Express does, and echo does not, it lets a route serve its path with and
-// without a slash at the end.
+// decodeParams decodes the parameters of paths as Express does: Echo leaves them encoded where a path is not encoded in the usual way, as
+// "jane%2Edoe" is not. The rest of a path ("*") stays as it is, since its encoded slashes don't part it.
+func decodeParams(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		if c.Request().URL.RawPath == "" {
+			return next(c)
+		}
+		values := slices.Clone(c.ParamValues())
+		for i, value := range values {
+			if c.ParamNames()[i] == "*" {
+				continue
+			}
+			decoded, err := url.PathUnescape(value)
+			if err != nil { // the path has been parsed, so that it can't be
+				return service.InputError.Errorf("The path can't be read: %w", err)
+			}
+			values[i] = decoded
+		}
+		c.SetParamValues(values...)
+		return next(c)
+	}
+}
+
+// handleRouteError is the error handler of the plugin's Echo. As Express does, and Echo does not, it lets a route serve its path with and
+// without a slash at the end, and one for GET serve HEAD.
 func (m *mount) handleRouteError(err error, c echo.Context) {
-	unmatched := errors.Is(err, echo.ErrNotFound) || errors.Is(err, echo.ErrMethodNotAllowed)
-	if r := c.Request(); unmatched && !c.Response().Committed && r.Context().Value(otherSlashKey{}) == nil {
+	r := c.Request()
+	if !unmatched(err) || c.Response().Committed {
+		m.handleError(err, c)
+		return
+	}
+	if r.Context().Value(otherSlashKey{}) == nil {
 		if other, ok := m.otherSlash(r); ok {
 			m.echo.ServeHTTP(c.Response(), other)
 			return
 		}
 	}
+	if r.Method == http.MethodHead {
+		get := r.WithContext(r.Context())
+		get.Method = http.MethodGet // the body is left out by the server
+		m.echo.ServeHTTP(c.Response(), get)
+		return
+	}
 	m.handleError(err, c)
+}
+
+// unmatched tells whether no route has matched, as far as Echo's error tells.
+func unmatched(err error) bool {
+	return errors.Is(err, echo.ErrNotFound) || errors.Is(err, echo.ErrMethodNotAllowed)
 }
 
 type otherSlashKey struct{}
@@ -213,7 +262,10 @@ func (m *mount) handle(c echo.Context, r *http.Request) (err error) {
 		defer func() { answered(c.Response().Status) }()
 	}
 	path := strings.TrimPrefix(echo.GetPath(r), m.prefix)
-	if h, ok := (*m.early.Load())[r.Method+" "+path]; ok {
+	if h, ok := (*m.early.Load())[route{r.Method, path}]; ok {
+		if m.server.observer != nil {
+			m.server.observer.noteRoute(r, m.prefix+path)
+		}
 		return h(c)
 	}
 	if err := m.server.awaitPlugin(r.Context(), m.id); err != nil {
@@ -246,6 +298,9 @@ func (m *mount) admit(r *http.Request, path string) error {
 	if m.policies.userCookie.match(path) {
 		allow = append(allow, service.AllowLimitedUser)
 	}
-	_, err := m.auth.Credentials(r, allow...)
+	who, err := m.auth.Credentials(r, allow...)
+	if m.server.observer != nil && err == nil {
+		m.server.observer.noteCaller(r, who)
+	}
 	return err
 }

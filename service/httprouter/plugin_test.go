@@ -263,7 +263,7 @@ func TestSlashAtTheEnd(t *testing.T) {
 	for path, want := range map[string]string{
 		"/api/slash": "root", "/api/slash/": "root",
 		"/api/bare": "root", "/api/bare/": "root",
-		"/api/todo/items": "items", "/api/todo/items?a=b": "items", "/api/todo/items/a%2Fb/": "item a%2Fb/",
+		"/api/todo/items": "items", "/api/todo/items?a=b": "items", "/api/todo/items/a%2Fb/": "item a/b/",
 		"/api/todo/files/a/": "file a/", "/api/todo/nope/": "", "/api/todo": "", "/api/todo/": "",
 		"/api/todo/items/": "items",
 	} {
@@ -372,4 +372,50 @@ func TestRegisterWhileServing(t *testing.T) {
 		})
 	}
 	wait.Wait()
+}
+
+// TestPathParams has paths that are encoded in other than the usual way.
+func TestPathParams(t *testing.T) {
+	t.Parallel()
+	b := newBackend(t, nil)
+	group, _ := b.plugin("todo")
+	group.GET("/items/:kind/:name", func(c echo.Context) error { return c.String(http.StatusOK, c.Param("kind")+"|"+c.Param("name")) })
+	group.GET("/files/*", func(c echo.Context) error { return c.String(http.StatusOK, c.Param("*")) })
+	b.start()
+	for path, want := range map[string]string{
+		"/items/a/b":          "a|b",
+		"/items/a/jane%2Edoe": "a|jane.doe",
+		"/items/a%2Fb/c%20d":  "a/b|c d",
+		"/items/a%40b/100%25": "a@b|100%",
+		"/items/%C3%A6/%2561": "æ|%61",
+		"/files/a%2Fb/c%2Ed":  "a%2Fb/c%2Ed",
+	} {
+		if got := b.get("/api/todo" + path); got.body != want {
+			t.Errorf("%s: %d %q, want %q", path, got.StatusCode, got.body, want)
+		}
+	}
+}
+
+// TestHead has routes for GET, which serve HEAD too.
+func TestHead(t *testing.T) {
+	t.Parallel()
+	b := newBackend(t, nil)
+	group, policies := b.plugin("todo")
+	group.GET("/item", func(c echo.Context) error {
+		c.Response().Header().Set("X-Item", "1")
+		return c.String(http.StatusAccepted, "text")
+	})
+	group.POST("/post", hello)
+	policies.AllowUnauthenticated("/item")
+	b.start()
+	for _, path := range []string{"/api/todo/item", "/api/todo/item/"} {
+		if got := b.do(b.request(http.MethodHead, path, nil)); got.StatusCode != http.StatusAccepted || got.body != "" || got.Header.Get("X-Item") != "1" {
+			t.Errorf("%s: %d %q %v", path, got.StatusCode, got.body, got.Header)
+		}
+	}
+	for _, path := range []string{"/api/todo/post", "/api/todo/other"} {
+		if got := b.do(b.request(http.MethodHead, path, nil)); got.StatusCode != http.StatusNotFound {
+			t.Errorf("%s: %d", path, got.StatusCode)
+		}
+	}
 }

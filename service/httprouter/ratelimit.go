@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"net"
 	"net/http"
 	"net/netip"
 	"strconv"
@@ -19,6 +18,7 @@ import (
 type limitRule struct {
 	window         time.Duration
 	limit          int
+	shown          []string            // the limit, as all answers tell it
 	allow          map[netip.Addr]bool // clients without a limit
 	skipSuccessful bool
 	skipFailed     bool
@@ -77,6 +77,7 @@ func (r *reader) limitRule(key string) *limitRule {
 	if rule.window < time.Millisecond {
 		r.fail(key+".window", "%s is too short", rule.window)
 	}
+	rule.shown = []string{strconv.Itoa(rule.limit)}
 	for _, s := range allow {
 		addr, err := netip.ParseAddr(s)
 		if err != nil {
@@ -97,7 +98,7 @@ func (r *reader) isObject(key string) bool {
 // hits counts requests by client, in windows that begin with the first request.
 type hits interface {
 	// add adds n, which may be negative, and returns the sum and the end of the window.
-	add(ctx context.Context, client string, n int, window time.Duration) (int, time.Time, error)
+	add(ctx context.Context, client netip.Prefix, n int, window time.Duration) (int, time.Time, error)
 }
 
 // limiter refuses the requests of clients that make too many.
@@ -122,9 +123,10 @@ func (l *limiter) take(w http.ResponseWriter, r *http.Request) (func(status int)
 		return nil, fmt.Errorf("counting requests: %w", err)
 	}
 	h := w.Header()
-	h.Set("X-Ratelimit-Limit", strconv.Itoa(l.rule.limit))
-	h.Set("X-Ratelimit-Remaining", strconv.Itoa(max(0, l.rule.limit-n)))
-	h.Set("X-Ratelimit-Reset", strconv.FormatInt(int64(math.Ceil(float64(reset.UnixMilli())/1000)), 10))
+	counts := []string{strconv.Itoa(max(0, l.rule.limit-n)), strconv.FormatInt(int64(math.Ceil(float64(reset.UnixMilli())/1000)), 10)}
+	h["X-Ratelimit-Limit"] = l.rule.shown
+	h["X-Ratelimit-Remaining"] = counts[0:1:1]
+	h["X-Ratelimit-Reset"] = counts[1:2:2]
 	if n > l.rule.limit {
 		h.Set("Retry-After", strconv.Itoa(max(0, int(math.Ceil(time.Until(reset).Seconds())))))
 		h["Content-Type"] = jsonType
@@ -134,11 +136,14 @@ func (l *limiter) take(w http.ResponseWriter, r *http.Request) (func(status int)
 		l.answered(r, client, reset, http.StatusTooManyRequests)
 		return nil, nil
 	}
+	if !l.rule.skipFailed && !l.rule.skipSuccessful {
+		return func(int) {}, nil
+	}
 	return func(status int) { l.answered(r, client, reset, status) }, nil
 }
 
 // answered takes a request back that does not count because of how it was answered.
-func (l *limiter) answered(r *http.Request, client string, reset time.Time, status int) {
+func (l *limiter) answered(r *http.Request, client netip.Prefix, reset time.Time, status int) {
 	failed := status >= 400
 	if (failed && l.rule.skipFailed || !failed && l.rule.skipSuccessful) && time.Now().Before(reset) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), time.Second)
@@ -149,34 +154,31 @@ func (l *limiter) answered(r *http.Request, client string, reset time.Time, stat
 
 // client is whom a request counts for. A network of IPv6 is one client, for it is given to one customer as a whole. Requests from within
 // the backend have no address and no limit.
-func (l *limiter) client(r *http.Request) (string, bool) {
+func (l *limiter) client(r *http.Request) (client netip.Prefix, limited bool) {
 	ip, err := netip.ParseAddr(l.clientIP(r))
 	if err != nil {
-		return "", false
+		return netip.Prefix{}, false
 	}
 	ip = ip.Unmap().WithZone("")
-	if l.rule.allow[ip] {
-		return "", false
-	}
-	if host, _, err := net.SplitHostPort(r.RemoteAddr); err == nil {
-		if peer, err := netip.ParseAddr(host); err == nil && l.rule.allow[peer.Unmap()] {
-			return "", false
+	if len(l.rule.allow) > 0 {
+		peer, err := netip.ParseAddrPort(r.RemoteAddr)
+		if l.rule.allow[ip] || err == nil && l.rule.allow[peer.Addr().Unmap()] {
+			return netip.Prefix{}, false
 		}
 	}
+	bits := ip.BitLen()
 	if ip.Is6() {
-		if network, err := ip.Prefix(56); err == nil {
-			return network.String(), true
-		}
+		bits = 56
 	}
-	return ip.String(), true
+	return netip.PrefixFrom(ip, bits).Masked(), true
 }
 
 // memoryHits counts in this process. Windows that have ended are forgotten without a goroutine that looks for them: there are two
 // generations, and the older one is dropped when all of its windows must have ended.
 type memoryHits struct {
 	mu       sync.Mutex
-	current  map[string]*windowCount
-	previous map[string]*windowCount
+	current  map[netip.Prefix]*windowCount
+	previous map[netip.Prefix]*windowCount
 	turned   time.Time
 }
 
@@ -185,12 +187,12 @@ type windowCount struct {
 	end time.Time
 }
 
-func (m *memoryHits) add(_ context.Context, client string, n int, window time.Duration) (int, time.Time, error) {
+func (m *memoryHits) add(_ context.Context, client netip.Prefix, n int, window time.Duration) (int, time.Time, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := time.Now()
 	if m.current == nil || now.Sub(m.turned) >= window {
-		m.previous, m.current, m.turned = m.current, map[string]*windowCount{}, now
+		m.previous, m.current, m.turned = m.current, map[netip.Prefix]*windowCount{}, now
 	}
 	count := m.current[client]
 	if count == nil {
@@ -222,8 +224,8 @@ if left < 0 then
 end
 return {n, left}`)
 
-func (r redisHits) add(ctx context.Context, client string, n int, window time.Duration) (int, time.Time, error) {
-	got, err := countScript.Run(ctx, r.client, []string{r.prefix + client}, n, window.Milliseconds()).Int64Slice()
+func (r redisHits) add(ctx context.Context, client netip.Prefix, n int, window time.Duration) (int, time.Time, error) {
+	got, err := countScript.Run(ctx, r.client, []string{r.prefix + client.String()}, n, window.Milliseconds()).Int64Slice()
 	if err != nil {
 		return 0, time.Time{}, err
 	}

@@ -23,6 +23,7 @@ import (
 
 	"github.com/portico-dev/portico/service"
 	"github.com/portico-dev/portico/service/health"
+	"github.com/portico-dev/portico/service/telemetry"
 )
 
 //go:embed schema.json
@@ -30,6 +31,9 @@ var schema []byte
 
 // indexPlugin serves the paths that belong to nobody else: the frontend.
 const indexPlugin = "app"
+
+// fallbackPath is the route of all that the backend itself has none for.
+const fallbackPath = "/*"
 
 // cutGrace is how long handlers may take to return once their requests have been cut.
 const cutGrace = 2 * time.Second
@@ -59,6 +63,7 @@ type Server struct {
 	instance service.Instance
 	health   *health.Health
 	echo     *echo.Echo
+	observer *observer // nil if nobody wants to know
 	log      *slog.Logger
 	limiter  *limiter      // nil without a limit for all requests
 	redis    *redis.Client // nil unless requests are counted there
@@ -73,6 +78,7 @@ type Server struct {
 	streams  streams
 	fresh    fresh
 
+	local    atomic.Pointer[string] // the local URL
 	mu       sync.Mutex
 	listener net.Listener
 	served   chan struct{} // closed when the server accepts no more
@@ -93,7 +99,7 @@ type serverDeps struct {
 	RootLifecycle service.RootLifecycle
 }
 
-func newServer(d serverDeps) (*Server, error) {
+func newServer(d serverDeps, providers telemetry.Providers) (*Server, error) {
 	settings, err := readSettings(d.Config)
 	if err != nil {
 		return nil, err
@@ -116,9 +122,16 @@ func newServer(d serverDeps) (*Server, error) {
 		s.redis = redis.NewClient(options)
 	}
 	s.limiter = s.newLimiter(settings.limit, "")
+	if s.observer, err = newObserver(providers, settings.endUser); err != nil {
+		return nil, fmt.Errorf("httprouter: %w", err)
+	}
+	if s.observer != nil {
+		s.echo.Use(noteRoute)
+	}
+	s.setLocalURL(settings.listen.port)
 
 	// Everything that no route of the backend itself matches ends up in the fallback, behind the middleware of whoever made the Echo.
-	s.echo.RouteNotFound("/*", s.fallback)
+	s.echo.RouteNotFound(fallbackPath, s.fallback)
 	s.echo.IPExtractor = settings.clientIP
 	s.echo.HTTPErrorHandler = func(err error, c echo.Context) { s.handleError(err, c, "", s.log) }
 
@@ -183,6 +196,9 @@ func (s *Server) start(ctx context.Context) error {
 		return listenError(s.settings.listen, err)
 	}
 	s.listener = listener
+	if tcp, ok := listener.Addr().(*net.TCPAddr); ok {
+		s.setLocalURL(tcp.Port)
+	}
 	s.served = make(chan struct{})
 	go func() {
 		defer close(s.served)
@@ -194,7 +210,7 @@ func (s *Server) start(ctx context.Context) error {
 			s.log.Error("The HTTP server has failed, no more requests are accepted", "error", err)
 		}
 	}()
-	s.log.Info("Listening on "+listener.Addr().String(), "address", listener.Addr().String(), "baseUrl", s.baseURL())
+	s.log.Info("Listening on "+listener.Addr().String(), "address", listener.Addr().String(), "baseUrl", s.BaseURL())
 	return nil
 }
 
@@ -285,32 +301,17 @@ func (s *Server) Addr() net.Addr {
 
 // BaseURL is the URL of the backend without a slash at its end: `backend.baseUrl`, or else one of this machine.
 func (s *Server) BaseURL() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.baseURL()
-}
-
-func (s *Server) baseURL() string {
 	if s.settings.baseURL != "" {
 		return s.settings.baseURL
 	}
-	return s.localURL()
+	return s.LocalURL()
 }
 
 // LocalURL is the URL under which the backend answers on this machine, without a slash at its end, whatever `backend.baseUrl` says.
-func (s *Server) LocalURL() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.localURL()
-}
+func (s *Server) LocalURL() string { return *s.local.Load() }
 
-func (s *Server) localURL() string {
-	a := s.settings.listen
-	if s.listener != nil {
-		if tcp, ok := s.listener.Addr().(*net.TCPAddr); ok {
-			a.port = tcp.Port
-		}
-	}
+func (s *Server) setLocalURL(port int) {
+	a := address{s.settings.listen.host, port}
 	if ip := net.ParseIP(a.host); a.host == "" || ip != nil && ip.IsUnspecified() {
 		a.host = "localhost"
 	}
@@ -318,13 +319,19 @@ func (s *Server) localURL() string {
 	if s.settings.tls {
 		scheme = "https"
 	}
-	return scheme + "://" + a.String()
+	url := scheme + "://" + a.String()
+	s.local.Store(&url)
 }
 
 // Handler serves the routes of the backend and of its plugins without the middleware at the root: for requests that come from within
 // the backend. Waiting for the start of a plugin, credentials and errors are the same. A handler that fails after its answer has begun
 // panics with http.ErrAbortHandler.
-func (s *Server) Handler() http.Handler { return s.echo }
+func (s *Server) Handler() http.Handler {
+	if s.observer != nil {
+		return s.observer.handler(s)
+	}
+	return s.echo
+}
 
 // Routes are the routes that a plugin has registered, ordered by path and method. It is not for use while plugins register routes.
 func (s *Server) Routes(pluginID string) []*echo.Route {
@@ -355,6 +362,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if s.settings.cors != nil && s.settings.cors.serve(w, r) {
 		return
+	}
+	if s.observer != nil && !strings.HasPrefix(r.URL.Path, health.PathPrefix) {
+		var seen *observed
+		r, seen = s.observer.begin(s, r)
+		defer func() { s.observer.end(r.Context(), seen, res.status) }()
 	}
 	completed := false
 	defer func() {

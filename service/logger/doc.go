@@ -17,6 +17,8 @@
 // A matcher is a value, a regular expression between slashes, or an array of which one must match; all matchers of an override
 // must. Attributes are compared as text; those within groups are out of reach. The first override that matches a record decides.
 //
+// Records that are logged with the context of a span have its trace_id and span_id.
+//
 // Texts that the configuration holds as secrets are replaced by three asterisks wherever they appear in a record: in the message, in
 // attributes, in errors and within structs and maps.
 package logger

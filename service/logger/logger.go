@@ -11,6 +11,8 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/portico-dev/portico/plugin"
 	"github.com/portico-dev/portico/service"
 	"github.com/portico-dev/portico/service/config"
@@ -243,6 +245,10 @@ func (h *handler) Handle(ctx context.Context, r slog.Record) error {
 	v := h.current()
 	if !v.decision.allows(r) {
 		return nil
+	}
+	if span := trace.SpanContextFromContext(ctx); span.IsValid() {
+		r = r.Clone()
+		r.AddAttrs(slog.String("trace_id", span.TraceID().String()), slog.String("span_id", span.SpanID().String()))
 	}
 	return v.sink.Handle(ctx, v.state.redactor.record(r))
 }

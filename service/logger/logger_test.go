@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/portico-dev/portico/plugin"
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/portico-dev/portico/service"
 	"github.com/portico-dev/portico/service/config"
 	"github.com/portico-dev/portico/service/logger"
@@ -293,6 +295,22 @@ func TestRedaction(t *testing.T) {
 		if got := out.take(); !strings.Contains(got, "the *** message, exactly") {
 			t.Errorf("got %s", got)
 		}
+	}
+}
+
+func TestRecordsTellTheirTrace(t *testing.T) {
+	t.Parallel()
+	cfg, _ := loaded(t, "{}")
+	var out buffer
+	log := newLogger(t, cfg, &out, logger.FormatJSON)
+	span := trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{1}, SpanID: trace.SpanID{2}})
+	log.InfoContext(trace.ContextWithSpanContext(t.Context(), span), "hello", "a", 1)
+	if got := out.take(); !strings.Contains(got, `"a":1,"trace_id":"01000000000000000000000000000000","span_id":"0200000000000000"`) {
+		t.Errorf("got %s", got)
+	}
+	log.InfoContext(t.Context(), "hello")
+	if got := out.take(); strings.Contains(got, "trace_id") {
+		t.Errorf("outside of a trace: %s", got)
 	}
 }
 

@@ -66,7 +66,8 @@ func (o Override) apply(t service.Task) service.Task {
 
 // Scheduler runs the tasks of one plugin. It implements service.Scheduler.
 type Scheduler struct {
-	options Options
+	options  Options
+	observer *observer // nil if nobody wants to know
 
 	mu      sync.Mutex // guards what follows
 	tasks   []*task    // in the order in which they were scheduled
@@ -268,6 +269,11 @@ func errNotRunning(id string) error {
 
 // execute runs a task once.
 func (s *Scheduler) execute(ctx context.Context, t *task, timeout time.Duration) (err error) {
+	if s.observer != nil {
+		var ended func(error)
+		ctx, ended = s.observer.begin(ctx, t)
+		defer func() { ended(err) }()
+	}
 	if timeout > 0 {
 		// Not clockwork.WithTimeout: with a fake clock, Err of its contexts blocks until they end.
 		inner, cancel := context.WithCancelCause(ctx)

@@ -3,17 +3,21 @@ package scheduler
 import (
 	"context"
 	_ "embed"
+	"fmt"
 	"log/slog"
 	"time"
 
 	"github.com/jonboulle/clockwork"
 	"github.com/labstack/echo/v4"
 	"github.com/uptrace/bun"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/trace"
 	"go.uber.org/fx"
 
 	"github.com/portico-dev/portico/plugin"
 	"github.com/portico-dev/portico/service"
 	"github.com/portico-dev/portico/service/database"
+	"github.com/portico-dev/portico/service/telemetry"
 )
 
 //go:embed schema.json
@@ -44,6 +48,10 @@ type Dependencies struct {
 	Routes    *echo.Group
 	Auth      service.HTTPAuth
 	Lifecycle fx.Lifecycle
+
+	Telemetry telemetry.Providers
+	Meter     metric.Meter `optional:"true"`
+	Tracer    trace.Tracer `optional:"true"`
 }
 
 // InProcess returns a scheduler for a backend without other replicas, such as one in a test: global tasks need no database, and run by the
@@ -87,6 +95,11 @@ func (d Dependencies) scheduler(open func(context.Context) (*bun.DB, error)) (*S
 		auth = nil
 	}
 	s := New(options)
+	if d.Telemetry.On() {
+		if s.observer, err = newObserver(d.Meter, d.Tracer, d.Clock); err != nil {
+			return nil, fmt.Errorf("scheduler: %w", err)
+		}
+	}
 	s.AddRoutes(d.Routes, auth)
 	d.Lifecycle.Append(fx.Hook{OnStart: s.Start, OnStop: s.Stop})
 	return s, nil

@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -110,7 +109,7 @@ func (c *client) get(ctx context.Context, at *site, r request) (*http.Response, 
 			return res, nil
 		default:
 			err = c.failure(at, r, res)
-			retryAfter, limited := c.rateLimit(res)
+			retryAfter, limited := integration.RateLimit(res, c.clock.Now())
 			configured := attempt < at.retry.MaxRetries && slices.Contains(at.retry.StatusCodes, res.StatusCode)
 			res.Body.Close()
 			switch {
@@ -198,7 +197,7 @@ func (c *client) once(ctx context.Context, at *site, r request, target *url.URL)
 
 // failure is the error of an answer that is no success.
 func (c *client) failure(at *site, r request, res *http.Response) error {
-	retryAfter, limited := c.rateLimit(res)
+	retryAfter, limited := integration.RateLimit(res, c.clock.Now())
 	status := fmt.Sprintf("%d %s", res.StatusCode, http.StatusText(res.StatusCode))
 	switch {
 	case res.StatusCode == http.StatusNotModified:
@@ -227,36 +226,6 @@ func (c *client) failure(at *site, r request, res *http.Response) error {
 		return service.ServiceUnavailableError.Errorf("%s: %s is not available (%s)", r.subject, at.name, status)
 	}
 	return fmt.Errorf("%s: %s answered %s", r.subject, at.name, status)
-}
-
-// rateLimit tells whether an answer means that there were too many requests, and when to come back, if the server says so. Besides the
-// status 429 and Retry-After (RFC 9110), there are the headers of GitHub and GitLab.
-func (c *client) rateLimit(res *http.Response) (retryAfter time.Duration, limited bool) {
-	header := res.Header
-	exhausted := header.Get("X-RateLimit-Remaining") == "0" || header.Get("RateLimit-Remaining") == "0"
-	after := header.Get("Retry-After")
-	switch res.StatusCode {
-	case http.StatusTooManyRequests:
-		limited = true
-	case http.StatusForbidden:
-		limited = exhausted || after != ""
-	case http.StatusServiceUnavailable:
-		limited = after != ""
-	}
-	now := c.clock.Now()
-	if seconds, err := strconv.ParseUint(after, 10, 31); err == nil {
-		retryAfter = time.Duration(seconds) * time.Second
-	} else if at, err := http.ParseTime(after); err == nil {
-		retryAfter = at.Sub(now)
-	} else if exhausted {
-		for _, name := range []string{"X-RateLimit-Reset", "RateLimit-Reset"} {
-			if reset, err := strconv.ParseInt(header.Get(name), 10, 64); err == nil {
-				retryAfter = time.Unix(reset, 0).Sub(now)
-				break
-			}
-		}
-	}
-	return max(0, retryAfter), limited
 }
 
 // getJSON requests and decodes JSON. prefix is what the answer begins with before the JSON.

@@ -15,7 +15,10 @@ import (
 
 	"github.com/portico-dev/portico/service"
 	"github.com/portico-dev/portico/service/config"
+	"github.com/portico-dev/portico/service/egress"
 	"github.com/portico-dev/portico/service/integration"
+	"github.com/portico-dev/portico/service/internal/instrument"
+	"github.com/portico-dev/portico/service/telemetry"
 )
 
 // Source reads the URLs of a kind of server. Further sources are added to a backend as members of a group:
@@ -53,6 +56,7 @@ type Parameters struct {
 	Integrations *integration.Integrations
 	Clock        clockwork.Clock
 	Lifecycle    fx.Lifecycle
+	Telemetry    telemetry.Providers
 	// Sources are those that are added to the backend.
 	Sources []Source `optional:"true"`
 }
@@ -87,8 +91,8 @@ func newReader(p Parameters, resolver *net.Resolver) (*Reader, error) {
 			named[(&url.URL{Host: companion}).Hostname()] = true
 		}
 	}
-	transport := newTransport(named, resolver)
-	c.transport = transport
+	transport := egress.NewTransport(egress.Policy{Named: named, Resolver: resolver, Fix: "if it is to be read, add it to backend.reading.allow without a wildcard"})
+	c.transport = instrument.Client(transport, p.Telemetry)
 	p.Lifecycle.Append(fx.StopHook(transport.CloseIdleConnections))
 	return c.reader(p.Sources, forges, workDir), nil
 }
@@ -107,7 +111,7 @@ func (c *client) reader(added []Source, forges []forge, workDir string) *Reader 
 func (r *Reader) source(rawURL string) (s Source, added bool, err error) {
 	u, err := integration.ParseURL(rawURL)
 	if err != nil {
-		return nil, false, err
+		return nil, false, reading(err)
 	}
 	for i, s := range r.sources {
 		if s.Reads(u) {
@@ -122,7 +126,7 @@ func (r *Reader) source(rawURL string) (s Source, added bool, err error) {
 func (r *Reader) ReadURL(ctx context.Context, rawURL string, options service.URLReadOptions) (*service.URLFile, error) {
 	s, added, err := r.source(rawURL)
 	if err != nil {
-		return nil, reading(err)
+		return nil, err
 	}
 	f, err := s.ReadURL(ctx, rawURL, options)
 	if err == nil && added {
@@ -135,7 +139,7 @@ func (r *Reader) ReadURL(ctx context.Context, rawURL string, options service.URL
 func (r *Reader) ReadTree(ctx context.Context, rawURL string, options service.URLReadOptions) (service.URLTree, error) {
 	s, added, err := r.source(rawURL)
 	if err != nil {
-		return nil, reading(err)
+		return nil, err
 	}
 	t, err := s.ReadTree(ctx, rawURL, options)
 	if known, ok := t.(*Tree); ok && added {
@@ -148,7 +152,7 @@ func (r *Reader) ReadTree(ctx context.Context, rawURL string, options service.UR
 func (r *Reader) Search(ctx context.Context, rawURL string, options service.URLReadOptions) (*service.URLSearch, error) {
 	s, _, err := r.source(rawURL)
 	if err != nil {
-		return nil, reading(err)
+		return nil, err
 	}
 	found, err := s.Search(ctx, rawURL, options)
 	return found, reading(err)

@@ -10,6 +10,10 @@ import (
 	"strings"
 	"testing"
 
+	"go.opentelemetry.io/otel/attribute"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+
 	"github.com/portico-dev/portico/backend"
 	"github.com/portico-dev/portico/backend/backendtest"
 	"github.com/portico-dev/portico/plugin"
@@ -45,7 +49,8 @@ func TestInBackend(t *testing.T) {
 	if got := content(t, reader, server.URL+"/all.yaml"); got != "kind: Location" {
 		t.Errorf("the content is %q", got)
 	}
-	if _, err := reader.ReadURL(t.Context(), "http://127.0.0.1:1/all.yaml", service.URLReadOptions{}); !errors.Is(err, service.NotAllowedError) {
+	if _, err := reader.ReadURL(t.Context(), "http://127.0.0.1:1/all.yaml", service.URLReadOptions{}); !errors.Is(err, service.NotAllowedError) ||
+		!strings.HasPrefix(err.Error(), "Reading from 'http://127.0.0.1:1/all.yaml' is not allowed") {
 		t.Errorf("another port: %v", err)
 	}
 }
@@ -73,6 +78,41 @@ func TestSecretsOfTheConfiguration(t *testing.T) {
 	}
 	if !strings.Contains(b.Log.String(), "the token is") {
 		t.Error("the log has nothing of it")
+	}
+}
+
+// keeper is an exporter that keeps spans beyond its shutdown.
+type keeper struct{ spans tracetest.SpanStubs }
+
+func (k *keeper) ExportSpans(_ context.Context, spans []sdktrace.ReadOnlySpan) error {
+	k.spans = append(k.spans, tracetest.SpanStubsFromReadOnlySpans(spans)...)
+	return nil
+}
+
+func (k *keeper) Shutdown(context.Context) error { return nil }
+
+// TestRequestsAreRecorded looks at the spans of requests, which tell no tokens of URLs.
+func TestRequestsAreRecorded(t *testing.T) {
+	var sent http.Header
+	server := newAPI(t, map[string]http.HandlerFunc{
+		"/all.yaml?token=s3cret": func(_ http.ResponseWriter, r *http.Request) { sent = r.Header },
+	})
+	recorded := &keeper{}
+	t.Run("backend", func(t *testing.T) {
+		reader, _ := inBackend(t, backendtest.Config(reading(object{"host": server.host()})),
+			service.RootGroup[sdktrace.SpanExporter](func() sdktrace.SpanExporter { return recorded }))
+		content(t, reader, server.URL+"/all.yaml?token=s3cret")
+	})
+	if len(recorded.spans) != 1 {
+		t.Fatalf("there are %d spans, want one", len(recorded.spans))
+	}
+	span := recorded.spans[0]
+	attributes := attribute.NewSet(span.Attributes...)
+	if full, _ := attributes.Value("url.full"); span.Name != "GET" || full.AsString() != server.URL+"/all.yaml" {
+		t.Errorf("the span is %s of %s", span.Name, full.AsString())
+	}
+	if !strings.Contains(sent.Get("Traceparent"), span.SpanContext.TraceID().String()) {
+		t.Errorf("the request had the trace context %q", sent.Get("Traceparent"))
 	}
 }
 

@@ -2,7 +2,6 @@ package urlreader
 
 import (
 	"fmt"
-	"net/netip"
 	"net/url"
 	"path"
 	"strconv"
@@ -123,10 +122,4 @@ func (r rule) allows(u *url.URL) bool {
 		}
 	}
 	return false
-}
-
-// isLiteral tells whether a host is an IP address.
-func isLiteral(host string) bool {
-	_, err := netip.ParseAddr(host)
-	return err == nil
 }
