@@ -13,6 +13,8 @@ import (
 	"github.com/portico-dev/portico/backend/internal/wiring"
 	"github.com/portico-dev/portico/plugin"
 	"github.com/portico-dev/portico/service"
+	"github.com/portico-dev/portico/service/actions"
+	"github.com/portico-dev/portico/service/auditor"
 	"github.com/portico-dev/portico/service/auth"
 	"github.com/portico-dev/portico/service/cache"
 	"github.com/portico-dev/portico/service/database"
@@ -23,7 +25,9 @@ import (
 	"github.com/portico-dev/portico/service/httprouter"
 	"github.com/portico-dev/portico/service/integration"
 	"github.com/portico-dev/portico/service/logger"
+	"github.com/portico-dev/portico/service/permissions"
 	"github.com/portico-dev/portico/service/scheduler"
+	"github.com/portico-dev/portico/service/telemetry"
 	"github.com/portico-dev/portico/service/urlreader"
 )
 
@@ -32,15 +36,19 @@ func (b *Backend) defaultServices(added []service.Service) []service.Service {
 	isDatabase := func(s service.Service) bool { return s.Type() == reflect.TypeFor[*bun.DB]() }
 	services := slices.Concat(
 		logger.Services(),
+		telemetry.Services(),
 		health.Services(),
 		httprouter.Services(),
 		auth.Services(),
+		auditor.Services(),
+		actions.Services(),
 		httpclient.Services(),
 		database.Services(),
 		cache.Services(),
 		discovery.Services(),
 		integration.Services(),
 		urlreader.Services(),
+		permissions.Services(),
 		events.Services(),
 		scheduler.Services(slices.ContainsFunc(added, isDatabase)),
 	)

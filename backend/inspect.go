@@ -11,6 +11,8 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/labstack/echo/v4"
+
 	"github.com/portico-dev/portico/backend/internal/wiring"
 	"github.com/portico-dev/portico/plugin"
 	"github.com/portico-dev/portico/service"
@@ -69,12 +71,32 @@ func (b *Backend) describe(ctx context.Context) (d wiring.Description, err error
 	}
 	if server, ok := wiring.Value[*httprouter.Server](b.root); ok {
 		for n, pl := range d.Plugins {
-			for _, r := range server.Routes(pl.ID) {
-				d.Plugins[n].Routes = append(d.Plugins[n].Routes, wiring.RouteDescription{Method: r.Method, Path: r.Path})
-			}
+			d.Plugins[n].Routes = describeRoutes(server.Routes(pl.ID))
 		}
 	}
 	return d, nil
+}
+
+// describeRoutes describes routes that are sorted by path. One that echo's Any has made is told once.
+func describeRoutes(routes []*echo.Route) []wiring.RouteDescription {
+	every := len(echo.New().Any("", echo.NotFoundHandler))
+	described := []wiring.RouteDescription{}
+	for len(routes) > 0 {
+		path := routes[0].Path
+		n := slices.IndexFunc(routes, func(r *echo.Route) bool { return r.Path != path })
+		if n < 0 {
+			n = len(routes)
+		}
+		if n == every {
+			described = append(described, wiring.RouteDescription{Method: "ANY", Path: path})
+		} else {
+			for _, r := range routes[:n] {
+				described = append(described, wiring.RouteDescription{Method: r.Method, Path: path})
+			}
+		}
+		routes = routes[n:]
+	}
+	return described
 }
 
 // useScratchData has all plugins use databases and caches in memory, whatever is configured.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -20,7 +21,7 @@ type instance struct {
 }
 
 type pluginState struct {
-	status  service.Status
+	status  service.Status // its modules are shared with whoever asked, and replaced as a whole
 	began   time.Time
 	started chan struct{} // closed when the plugin is no longer starting
 }
@@ -39,25 +40,13 @@ func (i *instance) expect(plugins []*wiring.Plugin) {
 		for _, m := range pl.Modules {
 			s.status.Modules = append(s.status.Modules, service.Status{ID: m.ID(), State: service.StateStarting})
 		}
-		slices.SortFunc(s.status.Modules, byID)
+		slices.SortFunc(s.status.Modules, func(a, b service.Status) int { return strings.Compare(a.ID, b.ID) })
 		i.plugins = append(i.plugins, s)
 	}
 }
 
-func byID(a, b service.Status) int {
-	switch {
-	case a.ID < b.ID:
-		return -1
-	case a.ID > b.ID:
-		return 1
-	}
-	return 0
-}
-
 func (i *instance) find(id string) *pluginState {
-	n, ok := slices.BinarySearchFunc(i.plugins, id, func(s *pluginState, id string) int {
-		return byID(s.status, service.Status{ID: id})
-	})
+	n, ok := slices.BinarySearchFunc(i.plugins, id, func(s *pluginState, id string) int { return strings.Compare(s.status.ID, id) })
 	if !ok {
 		return nil
 	}
@@ -75,10 +64,11 @@ func outcome(s *service.Status, err error, took time.Duration) {
 func (i *instance) setModule(pluginID, id string, err error, took time.Duration) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	modules := i.find(pluginID).status.Modules
-	for n := range modules {
-		if modules[n].ID == id {
-			outcome(&modules[n], err, took)
+	s := i.find(pluginID)
+	s.status.Modules = slices.Clone(s.status.Modules)
+	for n := range s.status.Modules {
+		if s.status.Modules[n].ID == id {
+			outcome(&s.status.Modules[n], err, took)
 		}
 	}
 }
@@ -113,6 +103,7 @@ func (i *instance) setState(state service.State, plugins bool) {
 			continue
 		}
 		s.status.State = state
+		s.status.Modules = slices.Clone(s.status.Modules)
 		for n := range s.status.Modules {
 			if s.status.Modules[n].State != service.StateFailed {
 				s.status.Modules[n].State = state
@@ -159,7 +150,6 @@ func (s *pluginState) snapshot() service.Status {
 	if status.State == service.StateStarting {
 		status.Duration = time.Since(s.began)
 	}
-	status.Modules = slices.Clone(status.Modules)
 	return status
 }
 

@@ -66,14 +66,14 @@ type (
 func (c *command) run(ctx context.Context, args []string) int {
 	var parsed arguments
 	exited, status := false, 0
-	parser, err := kong.New(&parsed,
+	parser, err := kong.New(&parsed, append(c.pluginCommands(),
 		kong.Name(c.name),
 		kong.Description("The backend of a developer portal."),
 		kong.Writers(c.stdout, c.stderr),
 		kong.Exit(func(code int) { exited, status = true, code }),
 		kong.UsageOnError(),
 		kong.Vars{"version": c.versions()},
-	)
+	)...)
 	if err != nil {
 		return c.fail(err)
 	}
@@ -87,14 +87,16 @@ func (c *command) run(ctx context.Context, args []string) int {
 	}
 	b := New(Options{Config: config.Options{Targets: parsed.Config, Dir: c.dir, Env: c.env}})
 	b.Add(c.features...)
-	switch strings.Fields(selected.Command())[0] {
+	switch name := strings.Fields(selected.Command())[0]; name {
 	case "serve":
 		b.options.Config.Watch = true
 		err = b.Run(ctx)
 	case "inspect":
 		err = b.inspect(ctx, c.stdout, parsed.Inspect)
-	default:
+	case "config":
 		err = b.configCommand(ctx, c.stdout, selected.Command())
+	default:
+		err = b.runCommand(ctx, c.stdout, name, selected.Selected().Target.Addr())
 	}
 	if err != nil {
 		return c.fail(err)

@@ -32,7 +32,9 @@ func run(t *testing.T, appConfig string, args ...string) (status int, stdout, st
 				Limit int    `config:"limit"`
 			}]("todo")),
 			plugin.Init(func(g *echo.Group) {
-				g.GET("/items", func(c echo.Context) error { return c.NoContent(http.StatusOK) })
+				ok := func(c echo.Context) error { return c.NoContent(http.StatusOK) }
+				g.GET("/items", ok)
+				g.Any("/proxy/*", ok)
 			})),
 		plugin.NewModule("todo", "jira"),
 		service.Root[*http.ServeMux](func() *http.ServeMux { return &http.ServeMux{} }),
@@ -63,7 +65,7 @@ func TestCommandLine(t *testing.T) {
 		"print":                       {good, []string{"config", "print"}, 0, []string{"todo.limit", "5", "app-config.yaml:5", "todo.token"}, nil, "s3cr3t-value"},
 		"print, not valid":            {good + "  other: {a: [\n", []string{"config", "print"}, 1, nil, []string{"app-config.yaml"}, "s3cr3t-value"},
 		"schema":                      {good, []string{"config", "schema"}, 0, []string{`"todo"`, `"limit"`, `"backend"`}, nil, ""},
-		"inspect":                     {good, []string{"inspect"}, 0, []string{"todo", "jira", "/api/todo/items", "*http.ServeMux", "added", "main_test.go"}, nil, ""},
+		"inspect":                     {good, []string{"inspect"}, 0, []string{"todo", "jira", "/api/todo/items", "ANY", "*http.ServeMux", "added", "main_test.go"}, nil, "PROPFIND"},
 		"inspect as a graph":          {good, []string{"inspect", "--format", "dot"}, 0, []string{"digraph", `"plugin todo" -> "*echo.Group"`}, nil, ""},
 		"inspect as nonsense":         {good, []string{"inspect", "--format", "xml"}, 2, nil, []string{"text", "dot"}, ""},
 	} {
@@ -106,7 +108,7 @@ func TestInspectAsJSON(t *testing.T) {
 	if err := json.Unmarshal([]byte(stdout), &d); err != nil {
 		t.Fatalf("%v\n%s", err, stdout)
 	}
-	if len(d.Plugins) != 1 || len(d.Plugins[0].Routes) != 1 || d.Plugins[0].Routes[0].Path != "/api/todo/items" || len(d.Services) == 0 {
+	if len(d.Plugins) != 1 || len(d.Plugins[0].Routes) != 2 || d.Plugins[0].Routes[0].Path != "/api/todo/items" || len(d.Services) == 0 {
 		t.Errorf("the description is %+v", d)
 	}
 }

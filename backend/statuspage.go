@@ -30,12 +30,14 @@ func (b *Backend) addStatusPage() error {
 	}
 	router.GET("/", func(c echo.Context) error {
 		_, catalog := b.instance.Plugin("catalog")
+		_, auth := b.instance.Plugin("auth")
 		var html bytes.Buffer
 		if err := page.Execute(&html, struct {
 			Status  service.Status
 			Plugins []service.Status
 			Catalog bool
-		}{b.instance.Status(), b.instance.Plugins(), catalog}); err != nil {
+			Auth    bool
+		}{b.instance.Status(), b.instance.Plugins(), catalog, auth}); err != nil {
 			return err
 		}
 		return c.HTMLBlob(http.StatusOK, html.Bytes())

@@ -1,6 +1,7 @@
 package plugin
 
 import (
+	"io"
 	"io/fs"
 	"reflect"
 
@@ -77,6 +78,10 @@ type Spec struct {
 	Migrations fs.FS
 	// ConfigSchemas are JSON Schemas of the configuration that it reads.
 	ConfigSchemas [][]byte
+	// Commands makes the grammar of its commands, as a pointer to a struct; nil if it has none.
+	Commands func() any
+	// CommandsHelp says in a line what the commands are for.
+	CommandsHelp string
 }
 
 // Point is an extension point together with the constructor of what implements it.
@@ -121,6 +126,32 @@ func Provide[T any](point extension.Point[T], constructor any) Option {
 func Migrations(files fs.FS) Option {
 	return func(s *Spec) { s.Migrations = files }
 }
+
+// Commands adds commands to the command line of the backend's binary, below the id of the plugin: `portal todo export --all`. Only plugins have
+// commands, not modules. T is a struct in the form of github.com/alecthomas/kong, with a field for each command, which is a struct with its
+// arguments and a method Run:
+//
+//	type commands struct {
+//		Export export `cmd:"" help:"Write all items."`
+//	}
+//
+//	type export struct {
+//		All bool `help:"Also those that are done."`
+//	}
+//
+//	func (e *export) Run(ctx context.Context, out plugin.Output, db *bun.DB) error { … }
+//
+// Run's parameters are what an init function of the plugin can ask for, except extension points, and the [Output]. The command runs in a process
+// of its own: services are made when they are asked for, but nothing is started. What is asked of other plugins with the *http.Client, or of this
+// one, goes to the backend that runs with the same configuration, as if from another replica of it.
+func Commands[T any](help string) Option {
+	return func(s *Spec) {
+		s.Commands, s.CommandsHelp = func() any { return new(T) }, help
+	}
+}
+
+// Output is where a command writes what it has to tell.
+type Output struct{ io.Writer }
 
 // ConfigSchema adds a JSON Schema (draft 7) of the configuration that the plugin or module reads, written from the root of the
 // configuration. Beside the standard keywords, `visibility` ("frontend", "backend" or "secret") and `deepVisibility` tell who may see

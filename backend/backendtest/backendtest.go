@@ -33,6 +33,7 @@ type Backend struct {
 
 	tasks  tasks
 	events *events.Events
+	audit  audit
 }
 
 // Start starts a backend with the features and stops it when the test ends. The test fails at once if the backend can't be started; see
@@ -105,6 +106,7 @@ func (b *Backend) services() []service.Service {
 		}),
 		service.Root[clockwork.Clock](func() clockwork.Clock { return b.Clock }),
 		service.PerPlugin[service.Scheduler](b.scheduler),
+		service.PerPlugin[service.Auditor](b.auditor),
 		service.Root[*events.Bus](b.newBus, service.Eager()),
 	)
 }

@@ -7,11 +7,12 @@ import (
 
 	"github.com/portico-dev/portico/service"
 	"github.com/portico-dev/portico/service/events"
+	"github.com/portico-dev/portico/service/telemetry"
 )
 
 // newBus makes the bus of tests: events stay in the process, and all subscribers, also durable ones, have been told when Publish returns.
-func (b *Backend) newBus(log service.RootLogger, lifecycle fx.Lifecycle) *events.Bus {
-	bus := events.New(events.Options{Log: log.Logger})
+func (b *Backend) newBus(log service.RootLogger, lifecycle fx.Lifecycle, providers telemetry.Providers) *events.Bus {
+	bus := events.New(events.Options{Log: log.Logger, Telemetry: providers})
 	lifecycle.Append(fx.Hook{OnStop: bus.Stop})
 	b.events = bus.ForPlugin("backendtest", log.Logger)
 	return bus

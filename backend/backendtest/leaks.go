@@ -18,9 +18,12 @@ func checkLeaks(t testing.TB, label string) {
 	// Connections that the shared transport keeps for later are nobody's leak.
 	http.DefaultClient.CloseIdleConnections()
 	var left []string
-	for wait := time.Millisecond; wait < 2*time.Second; wait *= 2 {
+	for wait := time.Millisecond; ; wait *= 2 {
 		if left = labelled(label); len(left) == 0 {
 			return
+		}
+		if wait > 4*time.Second {
+			break
 		}
 		time.Sleep(wait)
 	}

@@ -44,6 +44,7 @@ type PointDescription struct {
 
 // RouteDescription describes a route of a plugin.
 type RouteDescription struct {
+	// Method is the HTTP method, or ANY for all.
 	Method string `json:"method"`
 	Path   string `json:"path"`
 }
