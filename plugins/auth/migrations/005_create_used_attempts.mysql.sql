@@ -1,0 +1,4 @@
+CREATE TABLE IF NOT EXISTS used_attempts (
+	id varchar(255) NOT NULL PRIMARY KEY,
+	used_at timestamp NOT NULL DEFAULT CURRENT_TIMESTAMP
+);
