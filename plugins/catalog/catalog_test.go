@@ -2,6 +2,7 @@ package catalog_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -16,7 +17,16 @@ import (
 	"github.com/portico-dev/portico/plugins/catalog"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(memoryVariable); dir != "" {
+		if err := serveMemory(dir); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // kinds are all that a test catalog may have.
 var kinds = []any{"Component", "API", "Resource", "System", "Domain", "Location", "User", "Group", "Template"}
@@ -26,6 +36,14 @@ func located(file string) backend.Feature {
 	return backendtest.Config(map[string]any{"catalog": map[string]any{"locations": []any{
 		map[string]any{"type": "file", "target": file, "rules": []any{map[string]any{"allow": kinds}}},
 	}}})
+}
+
+// eachDatabase runs a test with the configuration of each database.
+func eachDatabase(t *testing.T, test func(t *testing.T, database backend.Feature)) {
+	t.Helper()
+	backendtest.EachDatabaseConfig(t, func(t *testing.T, config map[string]any) {
+		test(t, backendtest.Config(map[string]any{"backend": map[string]any{"database": config}}))
+	})
 }
 
 // patience is how long tests wait for what comes in milliseconds if nobody else needs the machine.
@@ -127,8 +145,9 @@ func TestBadEntitiesDoNotHoldUpOthers(t *testing.T) {
 			t.Errorf("the status of the Location lacks %q:\n%s", want, messages.String())
 		}
 	}
-	if !strings.Contains(b.Log.String(), "parts.yaml:18:19: ") {
-		t.Error("the log does not tell where the entity that is not valid stands")
+	const invalid = "parts.yaml:18:19: "
+	if !strings.Contains(b.Log.String(), invalid) || strings.Contains(messages.String(), invalid) {
+		t.Errorf("the name that is not valid is an error of the entity, and logged with its line:\n%s", messages.String())
 	}
 }
 
@@ -157,12 +176,11 @@ func TestWrongConfiguration(t *testing.T) {
 		catalog map[string]any
 		want    string
 	}{
-		"a location that can't be read": {map[string]any{"locations": []any{map[string]any{"type": "url", "target": "https://example.com/a.yaml"}}},
-			"locations of type url are not supported yet"},
-		"a misspelt key":              {map[string]any{"location": []any{}}, "catalog.location"},
-		"a rule with two conditions":  {map[string]any{"rules": []any{map[string]any{"allow": []any{"API"}, "locations": []any{map[string]any{"type": "url", "exact": "a", "pattern": "b"}}}}}, "both exact and pattern"},
-		"an interval of no kind":      {map[string]any{"processingInterval": "soon"}, "processingInterval"},
-		"a location without a target": {map[string]any{"locations": []any{map[string]any{"type": "file"}}}, "target"},
+		"a processor that isn't there": {map[string]any{"processorOptions": map[string]any{"nope": map[string]any{"disabled": true}}}, `there is no processor "nope"`},
+		"a misspelt key":               {map[string]any{"location": []any{}}, "catalog.location"},
+		"a rule with two conditions":   {map[string]any{"rules": []any{map[string]any{"allow": []any{"API"}, "locations": []any{map[string]any{"type": "url", "exact": "a", "pattern": "b"}}}}}, "both exact and pattern"},
+		"an interval of no kind":       {map[string]any{"processingInterval": "soon"}, "processingInterval"},
+		"a location without a target":  {map[string]any{"locations": []any{map[string]any{"type": "file"}}}, "target"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -210,7 +228,8 @@ func TestRequestsThatAreRefused(t *testing.T) {
 	for _, path := range []string{
 		"/entities?limit=x", "/entities?limit=-1", "/entities?limit=0", "/entities?offset=-1", "/entities?wat=1", "/entities?order=metadata.name",
 		"/entities?fields=metadata.tags[0]", "/entities?after=eyJsaW1pdCI6LTF9", "/entities/by-query?totalItems=some", "/entities/by-query?limit=1.5",
-		"/entities/by-name/a/b/c?x=y", "/entity-facets", "/entity-facets?facet=", "/entities/by-query?filter=%zz",
+		"/entities/by-name/a/b/c?x=y", "/entity-facets", "/entity-facets?facet=",
+		"/entities?limit=1&limit=2", "/entities?filter=", "/changes?limit=0", "/entities/by-name/a/b/c/history?limit=201",
 	} {
 		if res := c.Get("/api/catalog" + path); res.StatusCode != http.StatusBadRequest {
 			t.Errorf("GET %s: status %d", path, res.StatusCode)
@@ -255,14 +274,13 @@ func TestValidateEntity(t *testing.T) {
 		entity   any
 		want     string
 	}{
-		"no entity":              {"url:http://example.com/a", []any{}, "object"},
 		"an incomplete envelope": {"url:http://example.com/a", map[string]any{"kind": "Component"}, "apiVersion"},
 		"an incomplete spec":     {"url:http://example.com/a", map[string]any{"apiVersion": "backstage.io/v1alpha1", "kind": "API", "metadata": map[string]any{"name": "x"}}, "spec"},
 		"an unknown kind":        {"url:http://example.com/a", map[string]any{"apiVersion": "a/v1", "kind": "What", "metadata": map[string]any{"name": "x"}}, "No processor recognized"},
 		"a file":                 {"file:/etc/passwd", valid, "only 'url:<target>' is supported"},
 		"a theft": {"url:http://example.com/a", map[string]any{"apiVersion": "backstage.io/v1alpha1", "kind": "Component", "metadata": map[string]any{"name": "x",
 			"annotations": map[string]any{"backstage.io/managed-by-location": "file:/etc/x", "backstage.io/managed-by-origin-location": "file:/etc/x"}},
-			"spec": map[string]any{"type": map[string]any{"$text": "./hostname"}, "lifecycle": "p", "owner": "o"}}, "placeholder"},
+			"spec": map[string]any{"type": map[string]any{"$text": "./hostname"}, "lifecycle": "p", "owner": "o"}}, "Placeholder"},
 	} {
 		res := c.Post("/api/catalog/validate-entity", map[string]any{"location": x.location, "entity": x.entity})
 		got := backendtest.JSON[struct {
@@ -271,5 +289,13 @@ func TestValidateEntity(t *testing.T) {
 		if res.StatusCode != http.StatusBadRequest || len(got.Errors) != 1 || !strings.Contains(got.Errors[0].Message, x.want) {
 			t.Errorf("%s: status %d, %+v, want %q", name, res.StatusCode, got, x.want)
 		}
+	}
+	// As in Backstage, what the OpenAPI document does not allow is no mistake of an entity.
+	res := c.Post("/api/catalog/validate-entity", map[string]any{"location": "url:http://example.com/a", "entity": []any{}})
+	failed := backendtest.JSON[struct {
+		Error struct{ Name, Message string }
+	}](t, res).Error
+	if want := "request/body/entity must be object, not array"; res.StatusCode != http.StatusBadRequest || failed.Name != "InputError" || failed.Message != want {
+		t.Errorf("no entity: status %d, %+v, want %q", res.StatusCode, failed, want)
 	}
 }

@@ -38,6 +38,9 @@ type EntityProviderConnection interface {
 	// but is not waited for. A mutation that changes nothing writes nothing. An entity that somebody else has brought already is
 	// left to them, and logged.
 	ApplyMutation(ctx context.Context, m Mutation) error
+	// Refresh has the entities processed anew, soon, that were made of something with one of the names: their refresh keys. That of a
+	// file is its location, such as url:https://github.com/org/repo/blob/main/catalog-info.yaml.
+	Refresh(ctx context.Context, keys ...string) error
 }
 
 // Mutation is a change of what a provider brings: make one with [FullMutation] or [DeltaMutation].
@@ -85,6 +88,13 @@ func (m Mutation) Added() []DeferredEntity { return slices.Clone(m.added) }
 // Removed are the entities that the mutation takes away.
 func (m Mutation) Removed() []catalogmodel.Ref { return slices.Clone(m.removed) }
 
+// LocationEntity is an entity that has the catalog read what spec points to, for providers that find files. Of spec, the type and the
+// target are required; the name of the entity is derived from these, and so are its annotations. Where spec.Presence is "optional", it is
+// no error if there is nothing.
+func LocationEntity(spec catalogmodel.LocationSpec) (catalogmodel.Entity, error) {
+	return ingest.LocationEntity(spec)
+}
+
 func deferred(entities []catalogmodel.Entity) []DeferredEntity {
 	all := make([]DeferredEntity, len(entities))
 	for i, e := range entities {
@@ -114,7 +124,7 @@ type entityProviders struct{ EntityProviderRecorder }
 func newEntityProviders() *entityProviders { return &entityProviders{} }
 
 // connect connects the providers, each of which must have a name of its own.
-func connect(ctx context.Context, providers []EntityProvider, s *store.Store, engine *ingest.Engine, log *slog.Logger) error {
+func connect(ctx context.Context, providers []EntityProvider, s *store.Store, engine *ingest.Engine, news *publisher, log *slog.Logger) error {
 	seen := map[string]bool{}
 	for _, p := range providers {
 		name := p.Name()
@@ -125,7 +135,7 @@ func connect(ctx context.Context, providers []EntityProvider, s *store.Store, en
 			return fmt.Errorf("catalog: there are two entity providers with the name %q", name)
 		}
 		seen[name] = true
-		conn := &connection{name: name, store: s, engine: engine, log: log.With("provider", name)}
+		conn := &connection{name: name, store: s, engine: engine, news: news, log: log.With("provider", name)}
 		if err := p.Connect(ctx, conn); err != nil {
 			return fmt.Errorf("catalog: connecting the entity provider %s: %w", name, err)
 		}
@@ -140,6 +150,7 @@ type connection struct {
 	name   string
 	store  *store.Store
 	engine *ingest.Engine
+	news   *publisher
 	log    *slog.Logger
 }
 
@@ -170,12 +181,15 @@ func (c *connection) ApplyMutation(ctx context.Context, m Mutation) error {
 	if err != nil {
 		return err
 	}
-	for _, conflict := range conflicts {
-		c.log.WarnContext(ctx, "An entity is brought by somebody else already, or twice; the first one counts",
-			"entity", conflict.Ref, "location", conflict.Key, "first", conflict.Existing)
-	}
+	c.news.refused(ctx, conflicts)
 	c.engine.Wake()
 	return nil
+}
+
+func (c *connection) Refresh(ctx context.Context, keys ...string) error {
+	defer c.engine.Wake()
+	_, err := c.store.RefreshByKeys(ctx, keys)
+	return err
 }
 
 // attribute checks what must hold for an entity to be stored, and adds the annotations of its origin that it lacks.

@@ -275,3 +275,13 @@ func TestReplicas(t *testing.T) {
 		everywhere("the entities of the first one to go", func(c *backendtest.Client) bool { return !exists(c, "component/default/one-4") })
 	})
 }
+
+func ExampleLocationEntity() {
+	e, err := catalog.LocationEntity(catalogmodel.LocationSpec{
+		Type: "url", Target: "https://github.com/acme/shop/blob/main/catalog-info.yaml", Presence: "optional"})
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println(e.Ref())
+	// Output: location:default/generated-cb0a02ed7418408f2f9d82b7e212853b3889fc3c
+}

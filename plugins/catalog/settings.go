@@ -1,11 +1,8 @@
 package catalog
 
 import (
-	"context"
-	"fmt"
 	"time"
 
-	"github.com/portico-dev/portico/catalogmodel"
 	"github.com/portico-dev/portico/plugins/catalog/internal/ingest"
 	"github.com/portico-dev/portico/service"
 )
@@ -19,6 +16,11 @@ type settings struct {
 	// keepForgotten leaves the entities of providers that are not there any more.
 	keepForgotten bool
 	disabled      map[string]bool // names of providers
+	processors    map[string]ingest.Setting
+	readonly      bool
+	// refreshExisting has a location that is registered once more refreshed.
+	refreshExisting bool
+	scm             scmReactions
 }
 
 // defaultInterval is Backstage's: entities are processed every 100 to 150 seconds.
@@ -29,12 +31,6 @@ func readSettings(cfg service.Config) (settings, error) {
 	var err error
 	if s.locations, s.rules, err = ingest.Read(cfg); err != nil {
 		return s, err
-	}
-	for _, location := range s.locations {
-		if location.Type != "file" {
-			return s, fmt.Errorf("catalog.locations: %s:%s can't be read: locations of type %s are not supported yet, only those of type file",
-				location.Type, location.Target, location.Type)
-		}
 	}
 	var every any
 	if err := cfg.Decode("catalog.processingInterval", &every); err != nil {
@@ -52,6 +48,20 @@ func readSettings(cfg service.Config) (settings, error) {
 		}
 		*keep = strategy == "keep"
 	}
+	if err := s.readProcessors(cfg); err != nil {
+		return s, err
+	}
+	if err := cfg.Decode("catalog.readonly", &s.readonly); err != nil {
+		return s, err
+	}
+	conflict := "reject"
+	if err := cfg.Decode("catalog.defaultLocationConflictStrategy", &conflict); err != nil {
+		return s, err
+	}
+	s.refreshExisting = conflict == "refresh"
+	if s.scm, err = readSCMReactions(cfg); err != nil {
+		return s, err
+	}
 	var options map[string]struct {
 		Disabled bool `config:"disabled"`
 	}
@@ -64,20 +74,17 @@ func readSettings(cfg service.Config) (settings, error) {
 	return s, nil
 }
 
-// configuredLocations brings the locations of the configuration, each as an entity of kind Location.
-type configuredLocations struct{ locations []ingest.Location }
-
-func (c *configuredLocations) Name() string { return "ConfigLocationProvider" }
-
-func (c *configuredLocations) Connect(ctx context.Context, conn EntityProviderConnection) error {
-	entities := make([]DeferredEntity, len(c.locations))
-	for i, location := range c.locations {
-		ref := catalogmodel.LocationRef{Type: location.Type, Target: location.Target}
-		e, err := ingest.LocationEntity(ref)
-		if err != nil {
-			return err
-		}
-		entities[i] = DeferredEntity{Entity: e, LocationKey: ref.String()}
+func (s *settings) readProcessors(cfg service.Config) error {
+	s.processors = map[string]ingest.Setting{}
+	if err := cfg.Decode("catalog.processorOptions", &s.processors); err != nil {
+		return err
 	}
-	return conn.ApplyMutation(ctx, FullMutationOf(entities...))
+	var disabled bool
+	if err := cfg.Decode("catalog.disableDefaultProcessors", &disabled); err != nil || !disabled {
+		return err
+	}
+	for _, name := range ingest.Defaults {
+		s.processors[name] = ingest.Setting{Disabled: true}
+	}
+	return nil
 }

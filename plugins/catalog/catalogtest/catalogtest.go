@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -35,7 +36,11 @@ func Client(entities ...catalogmodel.Entity) (*catalogclient.Client, error) {
 	}
 	router := echo.New()
 	router.HTTPErrorHandler = answerError
-	api.New(x, noParents).Register(router.Group("/api/catalog"))
+	routes, err := api.NewRouter(router.Group("/api/catalog"))
+	if err != nil {
+		return nil, fmt.Errorf("catalogtest: %w", err)
+	}
+	api.New(x, noParents, noPast{}, nil).Register(routes)
 	return catalogclient.New(nowhere{}, &http.Client{Transport: handlerTransport{router}}), nil
 }
 
@@ -47,12 +52,28 @@ func Service(entities ...catalogmodel.Entity) service.Service {
 // noParents is where entities come from that nothing has led to.
 func noParents(context.Context, []string) (map[string][]string, error) { return nil, nil }
 
+// noPast is the past of a catalog that has always been the same.
+type noPast struct{}
+
+// At implements api.Past.
+func (noPast) At(context.Context, string, time.Time) ([]byte, error) { return nil, errNoPast }
+
+// Rewind implements api.Past.
+func (noPast) Rewind(context.Context, time.Time) (*index.Index, error) { return nil, errNoPast }
+
+var errNoPast = service.NotImplementedError.Errorf("catalogtest: this catalog does not remember what was")
+
 // nowhere is the service.Discovery of a catalog that has no address.
 type nowhere struct{}
 
 // BaseURL implements service.Discovery.
 func (nowhere) BaseURL(context.Context, string) (string, error) {
 	return "http://catalog.invalid/api/catalog", nil
+}
+
+// ExternalBaseURL implements service.Discovery.
+func (n nowhere) ExternalBaseURL(ctx context.Context, id string) (string, error) {
+	return n.BaseURL(ctx, id)
 }
 
 // handlerTransport answers requests from a handler.

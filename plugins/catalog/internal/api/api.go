@@ -10,6 +10,8 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/portico-dev/portico/catalogmodel"
+	"github.com/portico-dev/portico/plugins/catalog/catalogpermission"
+	"github.com/portico-dev/portico/plugins/catalog/internal/access"
 	"github.com/portico-dev/portico/plugins/catalog/internal/index"
 	"github.com/portico-dev/portico/plugins/catalog/internal/query"
 	"github.com/portico-dev/portico/service"
@@ -21,37 +23,42 @@ const jsonType = "application/json; charset=utf-8"
 type API struct {
 	index   *index.Index
 	parents Parents
+	access  *access.Control
+	past    Past
 }
 
 // Parents answers, for each of some refs, the refs of the entities that it came from.
 type Parents func(ctx context.Context, refs []string) (map[string][]string, error)
 
-// New returns an API that answers from the index and, for what that does not know, by parents.
-func New(x *index.Index, parents Parents) *API { return &API{index: x, parents: parents} }
+// New returns an API that answers from the index and, for what that does not know, by parents and past; to each what they may see.
+func New(x *index.Index, parents Parents, past Past, access *access.Control) *API {
+	return &API{index: x, parents: parents, past: past, access: access}
+}
 
 // Register adds the routes.
-func (a *API) Register(router *echo.Group) {
-	router.GET("/entities", a.entities)
-	router.GET("/entities/by-query", a.byQuery)
-	router.POST("/entities/by-query", a.byPredicate)
-	router.POST("/entities/by-refs", a.byRefs)
-	router.GET("/entities/by-uid/:uid", a.byUID)
-	router.GET("/entities/by-name/:kind/:namespace/:name", a.byName)
+func (a *API) Register(router Router) {
+	router.GET("/entities", a.asOf((*API).entities))
+	router.GET("/entities/by-query", a.asOf((*API).byQuery))
+	router.POST("/entities/by-query", a.asOf((*API).byPredicate))
+	router.POST("/entities/by-refs", a.asOf((*API).byRefs))
+	router.GET("/entities/by-uid/:uid", a.asOf((*API).byUID))
+	router.GET("/entities/by-name/:kind/:namespace/:name", a.byNameAt)
 	router.GET("/entities/by-name/:kind/:namespace/:name/ancestry", a.ancestry)
-	router.GET("/entity-facets", a.facets)
-	router.POST("/entity-facets", a.facetsByPredicate)
+	router.GET("/entity-facets", a.asOf((*API).facets))
+	router.POST("/entity-facets", a.asOf((*API).facetsByPredicate))
 }
 
 func (a *API) byName(c echo.Context) error {
-	if _, err := parameters(c.Request().URL); err != nil {
+	visible, err := a.access.Visible(c.Request())
+	if err != nil {
 		return err
 	}
 	ref := pathRef(c)
-	found := a.index.ByRef([]string{ref.String()}, nil)[0]
-	if found == nil {
+	found := a.index.ByRef([]string{ref.String()}, visible)[0]
+	if !found.Exists() {
 		return service.NotFoundError.Errorf("No entity named '%s' found, with kind '%s' in namespace '%s'", ref.Name, ref.Kind, ref.Namespace)
 	}
-	return c.Blob(http.StatusOK, jsonType, found)
+	return c.Blob(http.StatusOK, jsonType, found.JSON())
 }
 
 // pathRef is the entity that the path of a request names.
@@ -60,57 +67,69 @@ func pathRef(c echo.Context) catalogmodel.Ref {
 }
 
 func (a *API) byUID(c echo.Context) error {
-	if _, err := parameters(c.Request().URL); err != nil {
+	visible, err := a.access.Visible(c.Request())
+	if err != nil {
 		return err
 	}
-	found := a.index.ByUID(c.Param("uid"))
-	if found == nil {
+	found := a.index.ByUID(c.Param("uid"), visible)
+	if !found.Exists() {
 		return service.NotFoundError.Errorf("No entity with uid %s", c.Param("uid"))
 	}
-	return c.Blob(http.StatusOK, jsonType, found)
+	return c.Blob(http.StatusOK, jsonType, found.JSON())
 }
 
 func (a *API) byRefs(c echo.Context) error {
-	params, err := parameters(c.Request().URL, "filter")
+	var refs, names []string
+	var predicate json.RawMessage
+	if err := decode(c, body{"entityRefs": &refs, "fields": &names, "query": &predicate}); err != nil {
+		return err
+	}
+	where, _, err := parseFilter(parameters(c))
 	if err != nil {
 		return err
 	}
-	var request struct {
-		EntityRefs []string        `json:"entityRefs"`
-		Fields     []string        `json:"fields"`
-		Query      json.RawMessage `json:"query"`
-	}
-	if err := decode(c, &request, "entityRefs"); err != nil {
-		return err
-	}
-	where, _, err := params.filter()
+	also, err := query.ParsePredicate(predicate)
 	if err != nil {
 		return err
 	}
-	also, err := query.ParsePredicate(request.Query)
+	fields, err := query.ParseFields(names...)
 	if err != nil {
 		return err
 	}
-	switch {
-	case where == nil:
-		where = also
-	case also != nil:
-		where = query.All{where, also}
-	}
-	fields, err := query.ParseFields(request.Fields...)
-	if err != nil {
+	if where, err = a.visible(c, both(where, also)); err != nil {
 		return err
 	}
-	return answer(c, fields, a.index.ByRef(request.EntityRefs, where), `{"items":`, "}")
+	return answer(c, fields, a.index.ByRef(refs, where), `{"items":`, "}")
 }
 
-// ancestry answers the entities that an entity came from, and those that they came from.
+// visible is a condition together with what the caller may see.
+func (a *API) visible(c echo.Context, where query.Predicate) (query.Predicate, error) {
+	visible, err := a.access.Visible(c.Request())
+	return both(visible, where), err
+}
+
+// both is the condition that two conditions hold, of which nil always does.
+func both(a, b query.Predicate) query.Predicate {
+	switch {
+	case a == nil:
+		return b
+	case b == nil:
+		return a
+	}
+	return query.All{a, b}
+}
+
+// ancestry answers the entities that an entity came from, and those that they came from: of each way up, as far as the caller may see.
 func (a *API) ancestry(c echo.Context) error {
-	if _, err := parameters(c.Request().URL); err != nil {
+	visible, err := a.access.Visible(c.Request())
+	if err != nil {
 		return err
 	}
 	root := pathRef(c).String()
-	if a.index.ByRef([]string{root}, nil)[0] == nil {
+	if !a.index.ByRef([]string{root}, visible)[0].Exists() {
+		if visible != nil {
+			return service.NotAllowedError.Errorf("Permission %s is denied for %s", catalogpermission.EntityRead.Name, root)
+		}
 		return service.NotFoundError.Errorf("No such entity %s", root)
 	}
 	type item struct {
@@ -125,11 +144,11 @@ func (a *API) ancestry(c echo.Context) error {
 			return err
 		}
 		var next []string
-		for i, entity := range a.index.ByRef(todo, nil) {
-			if entity == nil { // it went while the question was answered
+		for i, entity := range a.index.ByRef(todo, visible) {
+			if !entity.Exists() { // it may not be seen, or went while the question was answered
 				continue
 			}
-			items = append(items, item{entity, append([]string{}, parents[todo[i]]...)})
+			items = append(items, item{entity.JSON(), append([]string{}, parents[todo[i]]...)})
 			for _, parent := range parents[todo[i]] {
 				if !seen[parent] {
 					seen[parent] = true
@@ -143,31 +162,22 @@ func (a *API) ancestry(c echo.Context) error {
 }
 
 func (a *API) entities(c echo.Context) error {
-	params, err := parameters(c.Request().URL, "fields", "limit", "filter", "offset", "after", "order")
+	params := parameters(c)
+	where, _, err := parseFilter(params)
 	if err != nil {
 		return err
 	}
-	where, _, err := params.filter()
+	fields, err := query.ParseFields(params.All("fields")...)
 	if err != nil {
 		return err
 	}
-	fields, err := query.ParseFields(params.all("fields")...)
-	if err != nil {
+	orders := parseOrders(params)
+	limit, limited := params.Int("limit")
+	offset, skipped := params.Int("offset")
+	if where, err = a.visible(c, where); err != nil {
 		return err
 	}
-	orders, err := params.orders()
-	if err != nil {
-		return err
-	}
-	limit, limited, err := params.integer("limit")
-	if err != nil {
-		return err
-	}
-	offset, skipped, err := params.integer("offset")
-	if err != nil {
-		return err
-	}
-	after, continued := params.get("after")
+	after, continued := params.Get("after")
 	if !limited && !skipped && !continued {
 		q := index.Query{Where: where, Limit: -1}
 		if len(orders) > 0 {
@@ -202,44 +212,84 @@ func (a *API) entities(c echo.Context) error {
 
 // nextLink is the URL of the next page, relative to the plugin as in Backstage.
 func nextLink(c echo.Context, limit, offset int) string {
-	values := c.Request().URL.Query()
-	values.Del("offset")
-	values.Set("after", query.Offset{Limit: &limit, Offset: &offset}.Encode())
+	after := "after=" + encodeForm(query.Offset{Limit: &limit, Offset: &offset}.Encode())
 	var pairs []string
 	for pair := range strings.SplitSeq(c.Request().URL.RawQuery, "&") {
-		name, _, _ := strings.Cut(pair, "=")
-		if pair != "" && name != "offset" && name != "after" {
-			pairs = append(pairs, pair)
+		name, value, _ := strings.Cut(pair, "=")
+		switch {
+		case pair == "" || name == "offset":
+		case name == "after":
+			pairs, after = append(pairs, after), ""
+		default:
+			pairs = append(pairs, reencode(name)+"="+reencode(value))
 		}
 	}
-	return "/entities?" + strings.Join(append(pairs, "after="+url.QueryEscape(values.Get("after"))), "&")
+	if after != "" {
+		pairs = append(pairs, after)
+	}
+	return "/entities?" + strings.Join(pairs, "&")
 }
 
-// answer writes an array of entities between before and after.
-func answer(c echo.Context, fields query.Fields, entities [][]byte, before, after string) error {
+// reencode encodes what stands in a query as browsers do.
+func reencode(text string) string {
+	decoded, _ := url.QueryUnescape(text) // it has been read already
+	return encodeForm(decoded)
+}
+
+func encodeForm(text string) string {
+	return strings.NewReplacer("~", "%7E", "%2A", "*").Replace(url.QueryEscape(text))
+}
+
+// answer answers entities, projected to fields, as an array between two texts. Those that do not exist become null. What is long is
+// written piece by piece.
+func answer(c echo.Context, fields query.Fields, entities []index.Entity, before, after string) error {
 	size := len(before) + len(after) + 2
-	for i, entity := range entities {
-		if len(fields) > 0 && entity != nil {
-			e, err := catalogmodel.ParseJSON(entity)
-			if err != nil {
-				return err
-			}
-			entities[i] = fields.Select(e).AppendJSON(nil)
-		}
-		size += len(entities[i]) + 5
+	for _, entity := range entities {
+		size += max(entity.Size(), len("null")) + 1
 	}
-	body := make([]byte, 0, size)
-	body = append(body, before...)
-	body = append(body, '[')
+	body := make([]byte, 0, min(size, piece+piece/4))
+	body = append(append(body, before...), '[')
 	for i, entity := range entities {
 		if i > 0 {
 			body = append(body, ',')
 		}
-		if entity == nil {
-			body = append(body, "null"...)
+		var err error
+		if body, err = appendEntity(body, fields, entity); err != nil {
+			return err
 		}
-		body = append(body, entity...)
+		if len(body) < piece {
+			continue
+		}
+		if !c.Response().Committed {
+			c.Response().Header().Set(echo.HeaderContentType, jsonType)
+			c.Response().WriteHeader(http.StatusOK)
+		}
+		if _, err := c.Response().Write(body); err != nil {
+			return nil // the client has gone
+		}
+		body = body[:0]
 	}
-	body = append(body, ']')
-	return c.Blob(http.StatusOK, jsonType, append(body, after...))
+	body = append(append(body, ']'), after...)
+	if c.Response().Committed {
+		_, _ = c.Response().Write(body)
+		return nil
+	}
+	return c.Blob(http.StatusOK, jsonType, body)
+}
+
+// piece is about how many bytes of a long answer are written at a time.
+const piece = 256 << 10
+
+func appendEntity(body []byte, fields query.Fields, entity index.Entity) ([]byte, error) {
+	switch {
+	case !entity.Exists():
+		return append(body, "null"...), nil
+	case len(fields) == 0:
+		return entity.AppendJSON(body), nil
+	}
+	e, err := catalogmodel.ParseJSON(entity.JSON())
+	if err != nil {
+		return body, err
+	}
+	return fields.Select(e).AppendJSON(body), nil
 }

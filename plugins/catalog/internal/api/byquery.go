@@ -1,7 +1,6 @@
 package api
 
 import (
-	"encoding/json"
 	"slices"
 	"strconv"
 	"strings"
@@ -10,115 +9,82 @@ import (
 
 	"github.com/portico-dev/portico/plugins/catalog/internal/index"
 	"github.com/portico-dev/portico/plugins/catalog/internal/query"
-	"github.com/portico-dev/portico/service"
 )
 
 // defaultLimit is how many entities a page of by-query has if the request does not say.
 const defaultLimit = 200
 
+// uncounted is the mode of totalItems in which entities are not counted.
+const uncounted = "exclude"
+
 func (a *API) byQuery(c echo.Context) error {
-	params, err := parameters(c.Request().URL, "fields", "limit", "offset", "orderField", "cursor", "filter", "totalItems",
-		"fullTextFilterTerm", "fullTextFilterFields")
+	params := parameters(c)
+	fields, err := query.ParseFields(params.All("fields")...)
 	if err != nil {
 		return err
 	}
-	fields, err := query.ParseFields(params.all("fields")...)
-	if err != nil {
-		return err
-	}
-	limit, limited, err := params.integer("limit")
-	if err != nil {
-		return err
-	}
+	limit, limited := params.Int("limit")
 	if !limited {
 		limit = defaultLimit
 	}
-	if encoded, ok := params.get("cursor"); ok {
+	if encoded, ok := params.Get("cursor"); ok {
 		cursor, err := query.ParseCursor(encoded)
 		if err != nil {
 			return err
 		}
 		return a.page(c, cursor, fields, 0, limit, false)
 	}
-	_, text, err := params.filter()
+	_, text, err := parseFilter(params)
 	if err != nil {
 		return err
 	}
-	offset, _, err := params.integer("offset")
-	if err != nil {
-		return err
-	}
+	offset, _ := params.Int("offset")
 	cursor := query.Cursor{Query: text}
-	if cursor.Orders, err = params.orderFields(); err != nil {
+	if cursor.Orders, err = parseOrderFields(params); err != nil {
 		return err
 	}
-	term, _ := params.get("fullTextFilterTerm")
+	term, _ := params.Get("fullTextFilterTerm")
 	cursor.Text = &query.Text{Term: term}
-	for _, list := range params.all("fullTextFilterFields") {
+	for _, list := range params.All("fullTextFilterFields") {
 		cursor.Text.Fields = append(cursor.Text.Fields, strings.Split(list, ",")...)
 	}
-	mode, set := params.get("totalItems")
-	if set && mode != "include" && mode != "exclude" {
-		return service.InputError.Errorf(`Invalid totalItems parameter "%s", expected one of: include, exclude`, mode)
-	}
-	return a.page(c, cursor, fields, offset, limit, mode == "exclude")
+	mode, _ := params.Get("totalItems")
+	return a.page(c, cursor, fields, offset, limit, mode == uncounted)
 }
 
 // byPredicate is byQuery with a body.
 func (a *API) byPredicate(c echo.Context) error {
-	if _, err := parameters(c.Request().URL); err != nil {
-		return err
-	}
-	var request struct {
-		Cursor  *string         `json:"cursor"`
-		Limit   *int            `json:"limit"`
-		Offset  int             `json:"offset"`
-		OrderBy []query.Order   `json:"orderBy"`
-		Text    *query.Text     `json:"fullTextFilter"`
-		Fields  []string        `json:"fields"`
-		Total   string          `json:"totalItems"`
-		Query   json.RawMessage `json:"query"`
-	}
-	if err := decode(c, &request); err != nil {
-		return err
-	}
-	fields, err := query.ParseFields(request.Fields...)
+	var (
+		names         []string
+		encoded, mode string
+		limit, offset = float64(defaultLimit), float64(0) // 20.0 is an integer in JSON
+		cursor        query.Cursor
+	)
+	err := decode(c, body{"fields": &names, "cursor": &encoded, "limit": &limit, "offset": &offset, "totalItems": &mode,
+		"query": &cursor.Query, "orderBy": &cursor.Orders, "fullTextFilter": &cursor.Text})
 	if err != nil {
 		return err
 	}
-	limit := defaultLimit
-	if request.Limit != nil {
-		limit = *request.Limit
+	fields, err := query.ParseFields(names...)
+	if err != nil {
+		return err
 	}
-	if limit < 0 || request.Offset < 0 {
-		return service.InputError.Errorf("limit and offset must be zero or greater")
-	}
-	if request.Cursor != nil {
-		if *request.Cursor == "" {
-			return service.InputError.Errorf("Cursor cannot be empty")
-		}
-		cursor, err := query.ParseCursor(*request.Cursor)
-		if err != nil {
+	if encoded != "" {
+		if cursor, err = query.ParseCursor(encoded); err != nil {
 			return err
 		}
-		return a.page(c, cursor, fields, 0, limit, false)
+		return a.page(c, cursor, fields, 0, int(limit), false)
 	}
-	for _, order := range request.OrderBy {
-		if order.Field == "" || order.Direction != "asc" && order.Direction != "desc" {
-			return service.InputError.Errorf("Invalid order field order, must be asc or desc")
-		}
-	}
-	if request.Total != "" && request.Total != "include" && request.Total != "exclude" {
-		return service.InputError.Errorf(`Invalid totalItems value "%s", expected one of: include, exclude`, request.Total)
-	}
-	cursor := query.Cursor{Query: request.Query, Orders: request.OrderBy, Text: request.Text}
-	return a.page(c, cursor, fields, request.Offset, limit, request.Total == "exclude")
+	return a.page(c, cursor, fields, int(offset), int(limit), mode == uncounted)
 }
 
 // page answers the page of by-query that begins at the cursor.
-func (a *API) page(c echo.Context, cursor query.Cursor, fields query.Fields, offset, limit int, uncounted bool) error {
+func (a *API) page(c echo.Context, cursor query.Cursor, fields query.Fields, offset, limit int, unasked bool) error {
 	where, err := query.ParsePredicate(cursor.Query)
 	if err != nil {
+		return err
+	}
+	if where, err = a.visible(c, where); err != nil {
 		return err
 	}
 	q := index.Query{Where: where, Text: cursor.Text, After: cursor.Position, Backward: cursor.Backward, Skip: offset, Limit: limit}
@@ -127,7 +93,7 @@ func (a *API) page(c echo.Context, cursor query.Cursor, fields query.Fields, off
 	}
 	page := a.index.Find(q)
 	total := page.Total
-	if uncounted {
+	if unasked {
 		total = 0
 	}
 	if cursor.Total != nil {

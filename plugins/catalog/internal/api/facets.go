@@ -8,42 +8,35 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/portico-dev/portico/plugins/catalog/internal/query"
-	"github.com/portico-dev/portico/service"
 )
 
 func (a *API) facets(c echo.Context) error {
-	params, err := parameters(c.Request().URL, "facet", "filter")
+	params := parameters(c)
+	where, _, err := parseFilter(params)
 	if err != nil {
 		return err
 	}
-	if len(params.all("facet")) == 0 {
-		return service.InputError.Errorf("request/query must have required property 'facet'")
-	}
-	where, _, err := params.filter()
-	if err != nil {
-		return err
-	}
-	return c.JSON(http.StatusOK, map[string]any{"facets": a.index.Facets(where, params.all("facet"))})
+	return a.answerFacets(c, where, params.All("facet"))
 }
 
 func (a *API) facetsByPredicate(c echo.Context) error {
-	if _, err := parameters(c.Request().URL); err != nil {
+	var facets []string
+	var predicate json.RawMessage
+	if err := decode(c, body{"facets": &facets, "query": &predicate}); err != nil {
 		return err
 	}
-	var request struct {
-		Facets []string        `json:"facets"`
-		Query  json.RawMessage `json:"query"`
-	}
-	if err := decode(c, &request, "facets"); err != nil {
-		return err
-	}
-	facets := slices.DeleteFunc(request.Facets, func(facet string) bool { return facet == "" })
-	if len(facets) == 0 {
-		return service.InputError.Errorf("Missing or empty facets parameter")
-	}
-	where, err := query.ParsePredicate(request.Query)
+	where, err := query.ParsePredicate(predicate)
 	if err != nil {
 		return err
 	}
+	return a.answerFacets(c, where, facets)
+}
+
+func (a *API) answerFacets(c echo.Context, where query.Predicate, facets []string) error {
+	where, err := a.visible(c, where)
+	if err != nil {
+		return err
+	}
+	facets = slices.DeleteFunc(facets, func(facet string) bool { return facet == "" })
 	return c.JSON(http.StatusOK, map[string]any{"facets": a.index.Facets(where, facets)})
 }

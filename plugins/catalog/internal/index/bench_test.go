@@ -64,20 +64,28 @@ func BenchmarkIndex(b *testing.B) {
 	}
 }
 
-func benchmark(b *testing.B, entries []index.Entry) {
+// loaded is an index of the entries.
+func loaded(b *testing.B, entries []index.Entry) *index.Index {
+	b.Helper()
 	x := index.New()
+	for chunk := range slices.Chunk(entries, 500) {
+		if err := x.Apply(chunk); err != nil {
+			b.Fatal(err)
+		}
+	}
+	return x
+}
+
+func benchmark(b *testing.B, entries []index.Entry) {
+	before := heap()
+	x := loaded(b, entries)
+	size := heap() - before
 	b.Run("load", func(b *testing.B) {
-		before := heap()
 		for b.Loop() {
-			x = index.New()
-			for chunk := range slices.Chunk(entries, 500) {
-				if err := x.Apply(chunk); err != nil {
-					b.Fatal(err)
-				}
-			}
+			loaded(b, entries)
 		}
 		b.ReportMetric(float64(len(entries))*float64(b.N)/b.Elapsed().Seconds(), "entities/s")
-		b.ReportMetric(float64(heap()-before)/float64(len(entries)), "B/entity")
+		b.ReportMetric(float64(size)/float64(len(entries)), "B/entity")
 	})
 	component := query.In{Key: "kind", Values: []string{"component"}}
 	name := &query.Order{Field: "metadata.name", Direction: "asc"}
@@ -109,9 +117,14 @@ func benchmark(b *testing.B, entries []index.Entry) {
 		for i := range refs {
 			refs[i] = fmt.Sprint("component:default/component-", i)
 		}
+		var body []byte
 		for b.Loop() {
-			x.ByRef(refs, nil)
+			body = body[:0]
+			for _, e := range x.ByRef(refs, nil) {
+				body = e.AppendJSON(body)
+			}
 		}
+		b.SetBytes(int64(len(body)))
 	})
 	b.Run("change of 100 entities", func(b *testing.B) {
 		for b.Loop() {

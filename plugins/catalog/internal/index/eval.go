@@ -8,29 +8,6 @@ import (
 	"github.com/portico-dev/portico/plugins/catalog/internal/query"
 )
 
-// appendKeys appends the keys that a predicate asks for.
-func appendKeys(keys []string, p query.Predicate) []string {
-	switch p := p.(type) {
-	case query.All:
-		for _, part := range p {
-			keys = appendKeys(keys, part)
-		}
-	case query.Any:
-		for _, part := range p {
-			keys = appendKeys(keys, part)
-		}
-	case query.Not:
-		keys = appendKeys(keys, p.Predicate)
-	case query.Exists:
-		keys = append(keys, p.Key)
-	case query.In:
-		keys = append(keys, p.Key)
-	case query.HasPrefix:
-		keys = append(keys, p.Key)
-	}
-	return keys
-}
-
 // eval is the set of entities for which the predicate holds. It must not be changed, for it may be part of the index.
 func (x *Index) eval(p query.Predicate) *roaring.Bitmap {
 	switch p := p.(type) {
@@ -116,29 +93,11 @@ func textFields(text *query.Text, order *query.Order) []string {
 // containing is the part of the set with a value that contains the term.
 func (x *Index) containing(set *roaring.Bitmap, term string, keys []string) *roaring.Bitmap {
 	needle := query.NewNeedle(term)
-	size := set.GetCardinality()
 	found := roaring.New()
 	for _, key := range keys {
-		f := x.field(key)
-		if f == nil {
-			continue
+		if f := x.field(key); f != nil {
+			found.Or(roaring.And(set, f.containing(needle)))
 		}
-		// Looking through the few entities that are left is less than looking through all values.
-		if size*16 < uint64(len(f.values)) {
-			n := x.keys[key]
-			set.Iterate(func(ordinal uint32) bool {
-				d := &x.docs[ordinal]
-				for i, e := range d.entries {
-					if e.key == n && e.original != noValue && needle.In(d.term(i).value) {
-						found.Add(ordinal)
-						break
-					}
-				}
-				return true
-			})
-			continue
-		}
-		found.Or(roaring.And(set, f.matching(needle.In)))
 	}
 	return found
 }

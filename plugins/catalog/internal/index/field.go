@@ -3,9 +3,12 @@ package index
 import (
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"github.com/RoaringBitmap/roaring/v2"
+
+	"github.com/portico-dev/portico/plugins/catalog/internal/query"
 )
 
 // field holds the values of one key.
@@ -14,7 +17,11 @@ type field struct {
 	values []value          // in no order; those without entities are free
 	first  map[string]int32 // from the lower case of a value to the first of its spellings
 	free   []int32
+	sorted atomic.Pointer[[]int32] // places of the values in their order, once it is asked for; nil after a change of values
 	used   atomic.Int64
+
+	searching sync.Mutex // held by a reader that makes grams
+	grams     *grams     // nil until the field is searched
 }
 
 // value is a spelling of a value, with the entities that have it.
@@ -36,13 +43,26 @@ func (v *value) count() int {
 	return len(v.few)
 }
 
+// each calls do with the entities.
+func (v *value) each(do func(ordinal uint32)) {
+	for _, ordinal := range v.few {
+		do(ordinal)
+	}
+	if v.many != nil {
+		v.many.Iterate(func(ordinal uint32) bool {
+			do(ordinal)
+			return true
+		})
+	}
+}
+
 func newField() *field {
 	return &field{has: roaring.New(), first: map[string]int32{}}
 }
 
-func (f *field) add(ordinal uint32, t term) {
+func (f *field) add(ordinal uint32, t query.Term) {
 	f.has.Add(ordinal)
-	if t.null {
+	if t.Null {
 		return
 	}
 	v := f.find(t)
@@ -60,25 +80,38 @@ func (f *field) add(ordinal uint32, t term) {
 	}
 }
 
-func (f *field) find(t term) *value {
-	i, ok := f.first[t.value]
+func (f *field) find(t query.Term) *value {
+	i, ok := f.first[t.Value]
 	if !ok {
 		return nil
 	}
 	for ; i >= 0; i = f.values[i].next {
-		if f.values[i].original == t.original {
+		if f.values[i].original == t.Original {
 			return &f.values[i]
 		}
 	}
 	return nil
 }
 
-func (f *field) insert(t term) *value {
+// least is the least value that an entity of the field with these terms has for the key.
+func (f *field) least(terms []query.Term, key string) (value string, ok bool) {
+	for _, t := range terms {
+		if t.Key == key && !t.Null && (!ok || t.Value < value) {
+			value, ok = t.Value, true
+		}
+	}
+	if ok {
+		value = f.values[f.first[value]].lower // which is kept anyway
+	}
+	return value, ok
+}
+
+func (f *field) insert(t query.Term) *value {
 	// The text belongs to an entity; the value may outlive it.
-	v := value{lower: strings.Clone(t.value), next: -1}
+	v := value{lower: strings.Clone(t.Value), next: -1}
 	v.original = v.lower
-	if t.original != t.value {
-		v.original = strings.Clone(t.original)
+	if t.Original != t.Value {
+		v.original = strings.Clone(t.Original)
 	}
 	i := int32(len(f.values))
 	if n := len(f.free); n > 0 {
@@ -91,14 +124,18 @@ func (f *field) insert(t term) *value {
 	}
 	f.values[i] = v
 	f.first[v.lower] = i
+	f.sorted.Store(nil)
+	if f.grams != nil {
+		f.grams.add(i, v.lower)
+	}
 	return &f.values[i]
 }
 
 // remove takes away one of the entity's values. All of them are removed together.
-func (f *field) remove(ordinal uint32, t term) {
+func (f *field) remove(ordinal uint32, t query.Term) {
 	f.has.Remove(ordinal)
 	v := f.find(t)
-	if t.null || v == nil {
+	if t.Null || v == nil {
 		return
 	}
 	if v.many != nil {
@@ -113,10 +150,10 @@ func (f *field) remove(ordinal uint32, t term) {
 }
 
 // drop frees a value that no entity has any more.
-func (f *field) drop(t term) {
+func (f *field) drop(t query.Term) {
 	before := int32(-1)
-	for i := f.first[t.value]; i >= 0; before, i = i, f.values[i].next {
-		if f.values[i].original != t.original {
+	for i := f.first[t.Value]; i >= 0; before, i = i, f.values[i].next {
+		if f.values[i].original != t.Original {
 			continue
 		}
 		next := f.values[i].next
@@ -126,12 +163,34 @@ func (f *field) drop(t term) {
 		case next >= 0:
 			f.first[f.values[next].lower] = next
 		default:
-			delete(f.first, t.value)
+			delete(f.first, t.Value)
 		}
 		f.values[i] = value{}
 		f.free = append(f.free, i)
+		f.sorted.Store(nil)
+		if f.grams != nil {
+			if f.grams.stale++; f.grams.stale > len(f.values) {
+				f.grams = nil // those to come have none that are stale
+			}
+		}
 		return
 	}
+}
+
+// inOrder are the places of the values, in the order of their spellings.
+func (f *field) inOrder() []int32 {
+	if sorted := f.sorted.Load(); sorted != nil {
+		return *sorted
+	}
+	sorted := make([]int32, 0, len(f.values)-len(f.free))
+	for i := range f.values {
+		if f.values[i].count() > 0 {
+			sorted = append(sorted, int32(i))
+		}
+	}
+	slices.SortFunc(sorted, func(a, b int32) int { return strings.Compare(f.values[a].original, f.values[b].original) })
+	f.sorted.Store(&sorted)
+	return sorted
 }
 
 // collect adds the entities that have the value to those of a union.

@@ -1,7 +1,6 @@
 package index
 
 import (
-	"cmp"
 	"slices"
 	"strings"
 
@@ -29,8 +28,8 @@ type Query struct {
 
 // Page is a part of what a query answers.
 type Page struct {
-	// Entities are the JSON of the entities.
-	Entities [][]byte
+	// Entities are the entities.
+	Entities []Entity
 	// First and Last are the positions of the first and the last of them.
 	First, Last []string
 	// More tells that there are more behind the last one.
@@ -84,9 +83,9 @@ func (x *Index) Find(q Query) Page {
 	if q.Backward {
 		slices.Reverse(hits)
 	}
-	page.Entities = make([][]byte, len(hits))
+	page.Entities = make([]Entity, len(hits))
 	for i, ordinal := range hits {
-		page.Entities[i] = x.docs[ordinal].json
+		page.Entities[i] = x.docs[ordinal].Entity
 	}
 	if len(hits) > 0 {
 		page.First, page.Last = x.position(q, o, hits[0]), x.position(q, o, hits[len(hits)-1])
@@ -162,7 +161,7 @@ func (o *order) pick(set *roaring.Bitmap, first int, backward bool, skip, most i
 
 // List answers entities in the order of several fields, each with those that lack it last, and then by uid; without a field, in the order
 // of their refs. A negative limit is none.
-func (x *Index) List(where query.Predicate, by []query.Order, skip, limit int) (entities [][]byte, more bool) {
+func (x *Index) List(where query.Predicate, by []query.Order, skip, limit int) (entities []Entity, more bool) {
 	keys := []string{refOrder}
 	if len(by) > 0 {
 		keys = make([]string, len(by))
@@ -191,9 +190,9 @@ func (x *Index) List(where query.Predicate, by []query.Order, skip, limit int) (
 	if limit >= 0 && len(hits) > limit {
 		hits, more = hits[:limit], true
 	}
-	entities = make([][]byte, len(hits))
+	entities = make([]Entity, len(hits))
 	for i, ordinal := range hits {
-		entities[i] = x.docs[ordinal].json
+		entities[i] = x.docs[ordinal].Entity
 	}
 	return entities, more
 }
@@ -249,7 +248,7 @@ func (x *Index) facet(set *roaring.Bitmap, members dense, key string) []Count {
 	if f == nil {
 		return counts
 	}
-	for i := range f.values {
+	for _, i := range f.inOrder() {
 		v := &f.values[i]
 		n := 0
 		switch {
@@ -268,6 +267,5 @@ func (x *Index) facet(set *roaring.Bitmap, members dense, key string) []Count {
 			counts = append(counts, Count{v.original, n})
 		}
 	}
-	slices.SortFunc(counts, func(a, b Count) int { return cmp.Compare(a.Value, b.Value) })
 	return counts
 }

@@ -2,13 +2,16 @@ package index
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 
 	"github.com/RoaringBitmap/roaring/v2"
+	"github.com/klauspost/compress/s2"
 
 	"github.com/portico-dev/portico/catalogmodel"
 	"github.com/portico-dev/portico/plugins/catalog/internal/query"
@@ -22,15 +25,19 @@ type Entry struct {
 	JSON []byte
 }
 
-// Index holds entities. It is safe for concurrent use; the JSON that it answers must not be changed.
+// Index holds entities. It is safe for concurrent use.
 type Index struct {
+	applying   sync.Mutex // held during a change, most of which readers need not wait for
+	dictionary *s2.Dict   // with which entities are packed
+	trained    int        // how many entities there were when it was made
+
 	mu     sync.RWMutex
 	docs   []doc    // by ordinal
 	free   []uint32 // ordinals of entities that went
 	all    *roaring.Bitmap
 	byRef  map[string]uint32
 	byUID  map[string]uint32
-	keys   map[string]uint32 // numbers of all keys that an entity has had
+	keys   *keys
 	fields map[uint32]*field // by number of the key
 	orders map[string]*order // by key
 	clock  atomic.Int64      // counts queries
@@ -45,30 +52,33 @@ const (
 // doc is an entity.
 type doc struct {
 	ref, uid string
-	json     []byte
-	packed
+	Entity
 }
 
 // New returns an empty index.
 func New() *Index {
 	return &Index{
 		all: roaring.New(), byRef: map[string]uint32{}, byUID: map[string]uint32{},
-		keys: map[string]uint32{}, fields: map[uint32]*field{}, orders: map[string]*order{},
+		keys: &keys{numbers: map[string]uint32{}}, fields: map[uint32]*field{}, orders: map[string]*order{},
 	}
 }
 
 // Apply brings the index up to date. An entity that can't be searched is left as it was, and named in the error.
 func (x *Index) Apply(entries []Entry) error {
-	terms, failures := extract(entries)
+	x.applying.Lock()
+	defer x.applying.Unlock()
+	x.train(entries)
+	extracts, failures := x.extract(entries)
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	changed := roaring.New()
+	changed := map[uint32][]query.Term{}
 	for i, entry := range entries {
 		switch {
 		case entry.JSON == nil:
 			x.remove(entry.Ref, changed)
-		case terms[i] != nil:
-			x.put(entry, terms[i], changed)
+		case extracts[i].Exists():
+			x.remove(entry.Ref, changed)
+			x.put(entry, extracts[i], changed)
 		}
 	}
 	for _, o := range x.orders {
@@ -80,23 +90,52 @@ func (x *Index) Apply(entries []Entry) error {
 	return nil
 }
 
-// extract finds the terms of the entities, on all cores.
-func extract(entries []Entry) (terms [][]query.Term, failures []string) {
-	terms = make([][]query.Term, len(entries))
+// train makes a dictionary whenever there are twice as many entities as for the last one: until then, those that it was made from are not much
+// unlike the others. Not more often, for each is kept as long as an entity is packed with it.
+func (x *Index) train(entries []Entry) {
+	n := len(x.docs) + len(entries)
+	if x.dictionary != nil && n < 2*x.trained {
+		return
+	}
+	x.trained = n
+	x.dictionary = newDictionary(func(yield func([]byte) bool) {
+		const samples = 64
+		for i := 0; i < n; i += 1 + n/samples {
+			if i < len(entries) && !yield(entries[i].JSON) || i >= len(entries) && !yield(x.docs[i-len(entries)].JSON()) {
+				return
+			}
+		}
+	})
+}
+
+// extracted is an entity with its terms.
+type extracted struct {
+	Entity
+	terms []query.Term
+	keys  []uint32 // of the terms
+}
+
+// extract packs the entities, on all cores.
+func (x *Index) extract(entries []Entry) (all []extracted, failures []string) {
+	all = make([]extracted, len(entries))
 	errs := make([]error, len(entries))
 	var workers sync.WaitGroup
 	share := max(32, (len(entries)+runtime.GOMAXPROCS(0)-1)/runtime.GOMAXPROCS(0))
 	for from := 0; from < len(entries); from += share {
 		workers.Go(func() {
+			p := packer{dictionary: x.dictionary}
 			for i := from; i < min(from+share, len(entries)); i++ {
 				if entries[i].JSON == nil {
 					continue
 				}
 				e, err := catalogmodel.ParseJSON(entries[i].JSON)
 				if err == nil {
-					terms[i], err = query.Terms(e)
+					all[i].terms, err = query.Terms(e)
 				}
-				errs[i] = err
+				if errs[i] = err; err == nil {
+					all[i].keys = x.keys.numbersOf(all[i].terms)
+					all[i].Entity = p.pack(entries[i].JSON, all[i].terms, all[i].keys)
+				}
 			}
 		})
 	}
@@ -106,87 +145,75 @@ func extract(entries []Entry) (terms [][]query.Term, failures []string) {
 			failures = append(failures, entries[i].Ref+": "+err.Error())
 		}
 	}
-	return terms, failures
+	return all, failures
 }
 
-func (x *Index) put(entry Entry, terms []query.Term, changed *roaring.Bitmap) {
-	x.remove(entry.Ref, changed)
+func (x *Index) put(entry Entry, e extracted, changed map[uint32][]query.Term) {
 	ordinal := uint32(len(x.docs))
 	if n := len(x.free); n > 0 {
 		ordinal, x.free = x.free[n-1], x.free[:n-1]
 	} else {
 		x.docs = append(x.docs, doc{})
 	}
-	d := &x.docs[ordinal]
-	*d = doc{ref: entry.Ref, uid: entry.UID, json: entry.JSON, packed: pack(terms, x.number)}
-	x.byRef[d.ref], x.byUID[d.uid] = ordinal, ordinal
+	x.docs[ordinal] = doc{ref: entry.Ref, uid: entry.UID, Entity: e.Entity}
+	x.byRef[entry.Ref], x.byUID[entry.UID] = ordinal, ordinal
 	x.all.Add(ordinal)
-	changed.Add(ordinal)
-	for i := range d.entries {
-		if f := x.fields[d.entries[i].key]; f != nil {
-			f.add(ordinal, d.term(i))
+	changed[ordinal] = e.terms
+	for i, t := range e.terms {
+		if f := x.fields[e.keys[i]]; f != nil {
+			f.add(ordinal, t)
 		}
 	}
 }
 
-func (x *Index) remove(ref string, changed *roaring.Bitmap) {
+func (x *Index) remove(ref string, changed map[uint32][]query.Term) {
 	ordinal, ok := x.byRef[ref]
 	if !ok {
 		return
 	}
 	d := &x.docs[ordinal]
-	for i := range d.entries {
-		if f := x.fields[d.entries[i].key]; f != nil {
-			f.remove(ordinal, d.term(i))
-		}
+	var room []byte
+	for key, t := range d.termsOf(&room, func(key uint32) bool { return x.fields[key] != nil }) {
+		x.fields[key].remove(ordinal, t)
 	}
 	delete(x.byRef, d.ref)
 	delete(x.byUID, d.uid)
 	x.all.Remove(ordinal)
-	changed.Add(ordinal)
+	changed[ordinal] = nil
 	*d = doc{}
 	x.free = append(x.free, ordinal)
 }
 
-// number is the number of a key.
-func (x *Index) number(key string) uint32 {
-	n, ok := x.keys[key]
-	if !ok {
-		n = uint32(len(x.keys))
-		x.keys[strings.Clone(key)] = n
-	}
-	return n
-}
-
-// ByRef answers the JSON of the entities with these refs, nil for those that there are none of or for which the predicate does not hold.
-func (x *Index) ByRef(refs []string, where query.Predicate) [][]byte {
+// ByRef answers the entities with these refs; none where there is none or the predicate does not hold for it.
+func (x *Index) ByRef(refs []string, where query.Predicate) []Entity {
 	defer x.read(where, nil)()
-	found := make([][]byte, len(refs))
+	found := make([]Entity, len(refs))
 	var set *roaring.Bitmap
 	if where != nil {
 		set = x.eval(where)
 	}
 	for i, ref := range refs {
 		if ordinal, ok := x.byRef[ref]; ok && (set == nil || set.Contains(ordinal)) {
-			found[i] = x.docs[ordinal].json
+			found[i] = x.docs[ordinal].Entity
 		}
 	}
 	return found
 }
 
-// ByUID answers the JSON of the entity with this uid, or nil.
-func (x *Index) ByUID(uid string) []byte {
-	x.mu.RLock()
-	defer x.mu.RUnlock()
-	if ordinal, ok := x.byUID[uid]; ok {
-		return x.docs[ordinal].json
+// ByUID answers the entity with this uid, or none if there is none or the predicate does not hold for it.
+func (x *Index) ByUID(uid string, where query.Predicate) Entity {
+	defer x.read(where, nil)()
+	if ordinal, ok := x.byUID[uid]; ok && (where == nil || x.eval(where).Contains(ordinal)) {
+		return x.docs[ordinal].Entity
 	}
-	return nil
+	return Entity{}
 }
 
-// read locks the index for reading, with the fields that the predicate needs, those for the keys, and the orders. It returns what unlocks it.
+// read locks the index for reading, with the fields that the predicate needs, those for the keys, and the orders with theirs. It returns what
+// unlocks it.
 func (x *Index) read(where query.Predicate, keys []string, orders ...string) (unlock func()) {
-	keys = appendKeys(keys, where)
+	keys = slices.AppendSeq(slices.Clip(keys), query.Keys(where))
+	keys = append(keys, orders...)
 	for {
 		x.mu.RLock()
 		if x.prepared(keys, orders) {
@@ -201,7 +228,7 @@ func (x *Index) read(where query.Predicate, keys []string, orders ...string) (un
 func (x *Index) prepared(keys, orders []string) bool {
 	now := x.clock.Add(1)
 	for _, key := range keys {
-		n, known := x.keys[key]
+		n, known := x.keys.number(key)
 		f := x.fields[n]
 		if known && f == nil {
 			return false
@@ -210,12 +237,10 @@ func (x *Index) prepared(keys, orders []string) bool {
 		}
 	}
 	for _, key := range orders {
-		_, known := x.keys[key]
-		o := x.orders[key]
-		if o == nil && (known || isPseudo(key)) {
-			return false
-		} else if o != nil {
+		if o := x.orders[key]; o != nil {
 			o.used.Store(now)
+		} else if isPseudo(key) || x.field(key) != nil {
+			return false
 		}
 	}
 	return true
@@ -226,31 +251,26 @@ func (x *Index) prepare(keys, orders []string) {
 	defer x.mu.Unlock()
 	made := map[uint32]*field{}
 	for _, key := range keys {
-		if n, known := x.keys[key]; known && x.fields[n] == nil {
+		if n, known := x.keys.number(key); known && x.fields[n] == nil {
 			made[n] = newField()
+			x.fields[n] = made[n]
 		}
 	}
 	if len(made) > 0 {
+		var room []byte
 		for ordinal := range x.docs {
-			d := &x.docs[ordinal]
-			for i := range d.entries {
-				if f := made[d.entries[i].key]; f != nil {
-					f.add(uint32(ordinal), d.term(i))
-				}
+			for key, t := range x.docs[ordinal].termsOf(&room, func(key uint32) bool { return made[key] != nil }) {
+				made[key].add(uint32(ordinal), t)
 			}
-		}
-		for n, f := range made {
-			x.fields[n] = f
-		}
-	}
-	for _, key := range orders {
-		if _, known := x.keys[key]; x.orders[key] == nil && (known || isPseudo(key)) {
-			o := newOrder(key)
-			o.update(x, x.all)
-			x.orders[key] = o
 		}
 	}
 	shrink(x.fields, max(maxFields, len(keys)), func(f *field) int64 { return f.used.Load() })
+	maps.DeleteFunc(x.orders, func(key string, _ *order) bool { return !isPseudo(key) && x.field(key) == nil })
+	for _, key := range orders {
+		if x.orders[key] == nil && (isPseudo(key) || x.field(key) != nil) {
+			x.orders[key] = newOrder(x, key)
+		}
+	}
 	shrink(x.orders, max(maxOrders, len(orders)), func(o *order) int64 { return o.used.Load() })
 }
 
@@ -279,12 +299,12 @@ func (x *Index) order(key string) *order {
 	if o := x.orders[key]; o != nil {
 		return o
 	}
-	return newOrder(key)
+	return &order{has: roaring.New()}
 }
 
 // field is that of the key, or nil if no entity has it.
 func (x *Index) field(key string) *field {
-	n, known := x.keys[key]
+	n, known := x.keys.number(key)
 	if !known {
 		return nil
 	}

@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 
 	"github.com/RoaringBitmap/roaring/v2"
+
+	"github.com/portico-dev/portico/plugins/catalog/internal/query"
 )
 
 // Keys of orders that are none of terms.
@@ -21,34 +23,55 @@ type order struct {
 	has    *roaring.Bitmap
 	sorted []uint32
 	rank   []uint32 // by ordinal: the place in sorted
-	values []string // by ordinal
+	values []string // by ordinal; they are those of the field
 	used   atomic.Int64
 }
 
-func newOrder(key string) *order { return &order{key: key, has: roaring.New()} }
+// newOrder makes the order of a key of the index. If the key is one of terms, there must be a field for it.
+func newOrder(x *Index, key string) *order {
+	o := &order{key: key, has: roaring.New()}
+	o.grow(len(x.docs))
+	if isPseudo(key) {
+		x.all.Iterate(func(ordinal uint32) bool {
+			o.values[ordinal] = x.docs[ordinal].value(key)
+			return true
+		})
+		o.has.Or(x.all)
+	} else {
+		f := x.field(key)
+		for i := range f.values {
+			v := &f.values[i]
+			v.each(func(ordinal uint32) {
+				if o.has.CheckedAdd(ordinal) || v.lower < o.values[ordinal] {
+					o.values[ordinal] = v.lower
+				}
+			})
+		}
+	}
+	o.sorted = o.has.ToArray()
+	slices.SortFunc(o.sorted, o.compare(x))
+	o.number()
+	return o
+}
 
 // update puts the changed entities to their places.
-func (o *order) update(x *Index, changed *roaring.Bitmap) {
-	number, known := x.keys[o.key]
-	o.values = append(o.values, make([]string, len(x.docs)-len(o.values))...)
-	moved := make([]uint32, 0, changed.GetCardinality())
-	kept := make([]uint32, 0, len(o.sorted)+cap(moved))
+func (o *order) update(x *Index, changed map[uint32][]query.Term) {
+	o.grow(len(x.docs))
+	kept := make([]uint32, 0, len(o.sorted)+len(changed))
 	for _, ordinal := range o.sorted {
-		if !changed.Contains(ordinal) {
+		if _, ok := changed[ordinal]; !ok {
 			kept = append(kept, ordinal)
 		}
 	}
-	changed.Iterate(func(ordinal uint32) bool {
+	moved := make([]uint32, 0, len(changed))
+	for ordinal, terms := range changed {
 		value, ok := "", false
-		if d := &x.docs[ordinal]; d.json != nil {
-			switch {
-			case o.key == refOrder:
-				value, ok = d.ref, true
-			case o.key == uidOrder:
-				value, ok = d.uid, true
-			case known:
-				value, ok = d.least(number)
-			}
+		if d := &x.docs[ordinal]; !d.Exists() {
+			ok = false
+		} else if isPseudo(o.key) {
+			value, ok = d.value(o.key), true
+		} else {
+			value, ok = x.field(o.key).least(terms, o.key)
 		}
 		o.values[ordinal] = value
 		if ok {
@@ -57,16 +80,36 @@ func (o *order) update(x *Index, changed *roaring.Bitmap) {
 		} else {
 			o.has.Remove(ordinal)
 		}
-		return true
-	})
-	compare := func(a, b uint32) int {
-		return cmp.Or(strings.Compare(o.values[a], o.values[b]), strings.Compare(x.docs[a].uid, x.docs[b].uid))
 	}
+	compare := o.compare(x)
 	slices.SortFunc(moved, compare)
 	o.sorted = merge(kept, moved, compare)
-	o.rank = append(o.rank, make([]uint32, len(x.docs)-len(o.rank))...)
+	o.number()
+}
+
+// value is that by which the entity is ordered in an order that is none of terms.
+func (d *doc) value(key string) string {
+	if key == refOrder {
+		return d.ref
+	}
+	return d.uid
+}
+
+// grow makes room for ordinals below n.
+func (o *order) grow(n int) {
+	o.values = append(o.values, make([]string, n-len(o.values))...)
+	o.rank = append(o.rank, make([]uint32, n-len(o.rank))...)
+}
+
+func (o *order) number() {
 	for i, ordinal := range o.sorted {
 		o.rank[ordinal] = uint32(i)
+	}
+}
+
+func (o *order) compare(x *Index) func(a, b uint32) int {
+	return func(a, b uint32) int {
+		return cmp.Or(strings.Compare(o.values[a], o.values[b]), strings.Compare(x.docs[a].uid, x.docs[b].uid))
 	}
 }
 

@@ -66,8 +66,8 @@ func (x *scan) ByRef(refs []string, where query.Predicate) [][]byte {
 	return found
 }
 
-func (x *scan) ByUID(uid string) []byte {
-	if d := x.byUID[uid]; d != nil {
+func (x *scan) ByUID(uid string, where query.Predicate) []byte {
+	if d := x.byUID[uid]; d != nil && query.Match(where, d.terms) {
 		return d.JSON
 	}
 	return nil
@@ -79,7 +79,7 @@ type hit struct {
 	value string
 }
 
-func (x *scan) Find(q index.Query) index.Page {
+func (x *scan) Find(q index.Query) page {
 	var hits []hit
 	for _, d := range x.byRef {
 		if !query.Match(q.Where, d.terms) || !contains(q.Text, q.Order, d.terms) {
@@ -102,7 +102,7 @@ func (x *scan) Find(q index.Query) index.Page {
 		return c
 	}
 	slices.SortFunc(hits, compare)
-	page := index.Page{Total: len(hits)}
+	page := page{Page: index.Page{Total: len(hits)}}
 	if q.After != nil {
 		at := hit{doc: &doc{Entry: index.Entry{UID: q.After[len(q.After)-1]}}}
 		if q.Order != nil {

@@ -1,260 +1,336 @@
 package ingest
 
 import (
-	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"log/slog"
-	"path/filepath"
 	"runtime/debug"
 
 	"github.com/portico-dev/portico/catalogmodel"
 	"github.com/portico-dev/portico/plugins/catalog/internal/query"
 	"github.com/portico-dev/portico/plugins/catalog/internal/store"
+	"github.com/portico-dev/portico/plugins/catalog/processor"
 	"github.com/portico-dev/portico/service"
+	"github.com/portico-dev/portico/service/integration"
 )
 
 // maxRef is the length up to which refs are stored.
 const maxRef = 200
 
-// Pipeline processes entities. It is safe for concurrent use.
-type Pipeline struct {
-	rules    *Rules
-	registry *catalogmodel.Registry
-	log      *slog.Logger
+// Options say how entities are processed.
+type Options struct {
+	Rules        *Rules
+	Registry     *catalogmodel.Registry
+	URLs         service.URLReader
+	Integrations *integration.Integrations
+	// Processors are those of modules.
+	Processors []processor.Processor
+	// Resolvers are those of modules, by the keys of their placeholders.
+	Resolvers map[string]processor.PlaceholderResolver
+	// Parse reads the entities in a file. Nil: catalogmodel.ReadYAML.
+	Parse func(r io.Reader, file string) iter.Seq2[catalogmodel.Entity, error]
+	// Settings are those of processors, by their names.
+	Settings map[string]Setting
+	Log      *slog.Logger
 }
 
-// New returns a pipeline that lets in what the rules allow, of the kinds in the registry.
-func New(rules *Rules, registry *catalogmodel.Registry, log *slog.Logger) *Pipeline {
-	return &Pipeline{rules: rules, registry: registry, log: log}
+// Pipeline processes entities. It is safe for concurrent use.
+type Pipeline struct {
+	rules        *Rules
+	registry     *catalogmodel.Registry
+	urls         service.URLReader
+	integrations *integration.Integrations
+	resolvers    map[string]processor.PlaceholderResolver
+	parseFile    func(r io.Reader, file string) iter.Seq2[catalogmodel.Entity, error]
+	hosts        hosts
+	log          *slog.Logger
+
+	processors processors
+	// version differs between pipelines that may make different entities of the same source.
+	version string
 }
+
+// New returns a pipeline. It is an error if there are two processors with one name, or settings for one that isn't there.
+func New(o Options) (*Pipeline, error) {
+	sorted, err := sortProcessors(o.Processors, o.Settings)
+	if err != nil {
+		return nil, err
+	}
+	if o.Parse == nil {
+		o.Parse = catalogmodel.ReadYAML
+	}
+	return &Pipeline{
+		rules: o.Rules, registry: o.Registry, urls: o.URLs, integrations: o.Integrations, resolvers: o.Resolvers, parseFile: o.Parse, log: o.Log,
+		processors: sorted, version: version(*o.Rules, sorted.names),
+	}, nil
+}
+
+// version tells apart programs and configurations.
+func version(rules Rules, names []string) string {
+	build := ""
+	if info, ok := debug.ReadBuildInfo(); ok {
+		build = info.String()
+	}
+	return fmt.Sprintf("%x", sha256.Sum256(fmt.Appendf(nil, "%s %+v %v", build, rules, names)))
+}
+
+// Settled tells whether an entity has led to its last result by itself alone, and nothing is different now. Then processing it again would
+// lead there again.
+func (p *Pipeline) Settled(work store.Work) bool {
+	return work.Memory != "" && work.Memory == p.settled(work)
+}
+
+func (p *Pipeline) settled(work store.Work) string { return "settled " + work.Digest(p.version) }
 
 // Process processes one entity. What is wrong with it, or with what it points to, is in the errors of the result.
 func (p *Pipeline) Process(ctx context.Context, work store.Work) store.Result {
-	result := store.Result{Work: work}
+	if p.Settled(work) {
+		return store.Result{Work: work, Unchanged: true}
+	}
+	last := decodeMemory(work.Memory)
+	run := p.attempt(ctx, work, last)
+	if run.read.unmodified > 0 {
+		if run.read.modified == 0 && run.next.Rest == last.Rest && run.next.sameCaches(last) {
+			return store.Result{Work: work, Unchanged: true}
+		}
+		// Something else is different: then what has been read before is needed once more.
+		run = p.attempt(ctx, work, memory{Caches: last.Caches})
+	}
+	if run.alone && p.processors.pure() && len(run.result.Errors) == 0 {
+		run.result.Memory = p.settled(work)
+	} else {
+		run.result.Memory = run.next.encode()
+	}
+	return run.result
+}
+
+// attempt processes one entity. Targets that are still what last says are passed over.
+func (p *Pipeline) attempt(ctx context.Context, work store.Work, last memory) *run {
+	run := &run{
+		Pipeline: p, result: store.Result{Work: work}, seen: map[string]bool{work.Ref: true}, alone: true,
+		last: last, caches: map[string]processor.Cache{},
+	}
 	e, err := catalogmodel.ParseJSON(work.JSON)
 	if err == nil {
-		err = p.contain(ctx, e, &result)
+		err = run.contain(ctx, e)
 	}
+	run.next.Caches = run.kept()
 	if err != nil {
-		result.JSON, result.Relations, result.Emitted = nil, nil, nil
-		result.Errors = append(result.Errors, AsError(err))
+		run.next = memory{Caches: last.Caches}
+		run.result = store.Result{Work: work, Errors: append(run.result.Errors, AsError(err))}
 		p.log.WarnContext(ctx, "An entity could not be processed", "entity", work.Ref, "location", e.Annotation(catalogmodel.AnnotationManagedByLocation), "error", err)
 	}
-	return result
+	return run
+}
+
+// run is one time that an entity is processed.
+type run struct {
+	*Pipeline
+	result store.Result
+	from   processor.Source
+	seen   map[string]bool // refs of entities that were emitted, and the entity's own
+
+	last, next memory
+	caches     map[string]processor.Cache
+	read       reading
+	alone      bool // the result is made of nothing but the entity
 }
 
 // contain turns a panic over one entity into its error.
-func (p *Pipeline) contain(ctx context.Context, e catalogmodel.Entity, result *store.Result) (err error) {
+func (r *run) contain(ctx context.Context, e catalogmodel.Entity) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			p.log.ErrorContext(ctx, "Processing an entity panicked", "entity", result.Work.Ref, "panic", v, "stack", string(debug.Stack()))
+			r.log.ErrorContext(ctx, "Processing an entity panicked", "entity", r.result.Work.Ref, "panic", v, "stack", string(debug.Stack()))
 			err = fmt.Errorf("processing panicked: %v", v)
 		}
 	}()
-	return p.process(ctx, e, result)
+	return r.process(ctx, e)
 }
 
-func (p *Pipeline) process(ctx context.Context, e catalogmodel.Entity, result *store.Result) error {
+func (r *run) process(ctx context.Context, e catalogmodel.Entity) error {
 	if err := CheckEnvelope(e); err != nil {
 		return err
 	}
-	own, origin, err := locationsOf(e)
-	if err != nil {
+	var err error
+	if r.from.Location, r.from.Origin, err = locationsOf(e); err != nil {
 		return err
 	}
-	if e, err = p.prepare(e, own, origin); err != nil {
+	if e, err = r.preProcess(ctx, e, r.processors.early); err != nil {
 		return err
 	}
-	if e.Ref().String() != result.Work.Ref {
-		return service.ConflictError.Errorf("Fatal: The entity kind, namespace, or name changed during processing")
+	if e, err = r.prepare(ctx, e); err != nil {
+		return err
 	}
-	if err := p.validate(e); err != nil {
+	if e, err = r.preProcess(ctx, e, r.processors.late); err != nil {
+		return err
+	}
+	if err := r.validate(ctx, e); err != nil {
 		return err
 	}
 	if _, err := query.Terms(e); err != nil { // it could not be found
 		return err
 	}
+	if e, err = r.postProcess(ctx, e); err != nil {
+		return err
+	}
+	if err := r.relate(e); err != nil {
+		return err
+	}
+	r.result.JSON = e.AppendJSON(nil)
 	if catalogmodel.Location.Is(e) {
-		p.follow(ctx, e, own, origin, result)
+		r.alone, r.next.Rest = false, r.result.Digest(r.version)
+		r.follow(ctx, e)
 	}
-	relations, err := p.registry.Relations(e)
-	if err != nil {
-		return inputError("%s", err)
-	}
-	for _, r := range relations {
-		relation := store.Relation{Source: r.Source.String(), Type: r.Type, Target: r.Target.String()}
-		if len(relation.Source) > maxRef || len(relation.Target) > maxRef {
-			return inputError("A reference of %s is longer than %d bytes", e.Ref(), maxRef)
-		}
-		result.Relations = append(result.Relations, relation)
-	}
-	result.JSON = e.AppendJSON(nil)
 	return nil
 }
 
-// prepare brings an entity into the form that is validated and stored.
-func (p *Pipeline) prepare(e catalogmodel.Entity, own, origin catalogmodel.LocationRef) (catalogmodel.Entity, error) {
-	v, changed, err := substitute(e.Value(), func(key string, v catalogmodel.Value) (catalogmodel.Value, error) {
-		return p.placeholder(key, v, own, origin)
-	})
-	if err != nil {
-		return e, inputError("%s", err)
+func (r *run) preProcess(ctx context.Context, e catalogmodel.Entity, phase []processor.PreProcessor) (catalogmodel.Entity, error) {
+	for _, one := range phase {
+		out := processor.Output{Cache: r.cached(one.Name())}
+		var err error
+		if e, err = one.PreProcess(ctx, e, r.from, &out); err != nil {
+			return e, fmt.Errorf("processor %s: %w", one.Name(), err)
+		}
+		r.caches[one.Name()] = out.Cache
+		r.collect(ctx, out)
 	}
-	if changed {
-		if e, err = catalogmodel.EntityOf(v); err != nil {
-			return e, err
+	return e, nil
+}
+
+func (r *run) postProcess(ctx context.Context, e catalogmodel.Entity) (catalogmodel.Entity, error) {
+	for _, one := range r.processors.post {
+		out := processor.Output{Cache: r.cached(one.Name())}
+		var err error
+		if e, err = one.PostProcess(ctx, e, r.from, &out); err != nil {
+			return e, fmt.Errorf("processor %s: %w", one.Name(), err)
+		}
+		r.caches[one.Name()] = out.Cache
+		r.collect(ctx, out)
+	}
+	if len(r.processors.post) > 0 {
+		return e, r.sameRef(e)
+	}
+	return e, nil
+}
+
+// prepare brings an entity into the form that is validated and stored.
+func (r *run) prepare(ctx context.Context, e catalogmodel.Entity) (catalogmodel.Entity, error) {
+	if !r.processors.disabled[placeholderProcessor] {
+		var err error
+		if e, err = r.replacePlaceholders(ctx, e); err != nil {
+			return e, inputError("%s", err)
 		}
 	}
-	if own.Type == urlType && e.Annotation(catalogmodel.AnnotationViewURL) == "" {
-		e = e.WithAnnotation(catalogmodel.AnnotationViewURL, own.Target)
+	if !r.processors.disabled[annotateProcessor] {
+		e = r.annotate(e)
 	}
-	return p.registry.WithSortedRelations(e).WithDefaultNamespace(catalogmodel.DefaultNamespace), nil
+	return r.registry.WithSortedRelations(e).WithDefaultNamespace(catalogmodel.DefaultNamespace), nil
+}
+
+func (r *run) sameRef(e catalogmodel.Entity) error {
+	if e.Ref().String() != r.result.Work.Ref {
+		return service.ConflictError.Errorf("Fatal: The entity kind, namespace, or name changed during processing")
+	}
+	return nil
 }
 
 // validate checks the entity against all rules of its kind.
-func (p *Pipeline) validate(e catalogmodel.Entity) error {
-	err := p.registry.Validate(e)
+func (r *run) validate(ctx context.Context, e catalogmodel.Entity) error {
+	if err := r.sameRef(e); err != nil {
+		return err
+	}
+	err := r.registry.Validate(e)
 	if err == nil {
 		return nil
 	}
-	if invalid := (*catalogmodel.ValidationError)(nil); errors.As(err, &invalid) && invalid.UnknownKind() {
-		return inputError("No processor recognized the entity %s as valid, possibly caused by a foreign kind or apiVersion", e.Ref())
+	if invalid := (*catalogmodel.ValidationError)(nil); !errors.As(err, &invalid) || !invalid.UnknownKind() {
+		return inputError("%s", err)
 	}
-	return inputError("%s", err)
+	if err := r.registry.ValidateEnvelope(e); err != nil {
+		return inputError("%s", err)
+	}
+	for _, one := range r.processors.validators {
+		if known, err := one.ValidateKind(ctx, e); err != nil {
+			return fmt.Errorf("processor %s: %w", one.Name(), err)
+		} else if known {
+			return nil
+		}
+	}
+	return inputError("No processor recognized the entity %s as valid, possibly caused by a foreign kind or apiVersion", e.Ref())
 }
 
-// placeholder reads what a placeholder stands for.
-func (p *Pipeline) placeholder(key string, v catalogmodel.Value, own, origin catalogmodel.LocationRef) (catalogmodel.Value, error) {
-	target := v.Text()
-	if v.Type() != catalogmodel.String || target == "" {
-		return v, fmt.Errorf("the placeholder $%s needs the path of a file, as text", key)
-	}
-	if own.Type != fileType {
-		return v, fmt.Errorf("the placeholder $%s of %s can't be resolved: only those in files can, not yet those at a location of type %s", key, target, own.Type)
-	}
-	name := target
-	if !filepath.IsAbs(name) {
-		name = filepath.Join(filepath.Dir(own.Target), target)
-	}
-	text, err := readFile(name, origin.Target)
+// relate adds the relations that the fields of the entity declare.
+func (r *run) relate(e catalogmodel.Entity) error {
+	relations, err := r.registry.Relations(e)
 	if err != nil {
-		return v, fmt.Errorf("the placeholder $%s could not read %s: %w", key, target, err)
+		return inputError("%s", err)
 	}
-	switch key {
-	case "text":
-		return catalogmodel.StringValue(string(text)), nil
-	case "json":
-		v, err = catalogmodel.ParseValue(text)
-	default:
-		v, err = parseYAML(text, name)
+	for _, relation := range relations {
+		r.addRelation(relation)
 	}
-	if err != nil {
-		return v, fmt.Errorf("the placeholder $%s found no valid data in %s: %w", key, target, err)
+	for _, relation := range r.result.Relations {
+		if len(relation.Source) > maxRef || len(relation.Target) > maxRef {
+			return inputError("A reference of %s is longer than %d bytes", e.Ref(), maxRef)
+		}
 	}
-	return v, nil
+	return nil
 }
 
-// parseYAML reads the one object of a YAML file.
-func parseYAML(text []byte, name string) (v catalogmodel.Value, err error) {
-	documents := 0
-	for e, err := range catalogmodel.ReadYAML(bytes.NewReader(text), name) {
-		if err != nil {
-			return v, err
-		}
-		v, documents = e.Value(), documents+1
-	}
-	if documents != 1 {
-		return v, fmt.Errorf("there must be one document, there are %d", documents)
-	}
-	return v, nil
+func (r *run) addRelation(relation catalogmodel.Relation) {
+	r.result.Relations = append(r.result.Relations,
+		store.Relation{Source: relation.Source.String(), Type: relation.Type, Target: relation.Target.String()})
 }
 
-// follow reads what a Location points to. Whatever is wrong with one target or entity is no matter to the others.
-func (p *Pipeline) follow(ctx context.Context, e catalogmodel.Entity, own, origin catalogmodel.LocationRef, result *store.Result) {
-	spec, err := catalogmodel.Location.Spec(e)
-	if err != nil {
-		p.report(ctx, result, own, inputError("%s", err))
-		return
+// collect takes what a processor has made.
+func (r *run) collect(ctx context.Context, out processor.Output) {
+	for _, emitted := range out.Entities {
+		r.emit(ctx, emitted)
 	}
-	typ := spec.Type
-	if typ == "" {
-		typ = own.Type
+	for _, relation := range out.Relations {
+		r.addRelation(relation)
 	}
-	targets := spec.Targets
-	if spec.Target != "" {
-		targets = append([]string{spec.Target}, targets...)
-	}
-	seen := map[string]bool{result.Work.Ref: true}
-	for _, target := range targets {
-		location := catalogmodel.LocationRef{Type: typ, Target: target}
-		if typ != fileType {
-			p.report(ctx, result, own, inputError("No processor was able to handle reading of %s: locations of type %s can't be read yet", location, typ))
-			continue
-		}
-		if own.Type != fileType {
-			p.report(ctx, result, own, inputError("%s may not be read: only a file may point to files", location))
-			continue
-		}
-		location.Target = resolveFile(own.Target, target)
-		p.read(ctx, location, origin, spec.Presence == "optional", seen, result)
+	r.result.RefreshKeys = append(r.result.RefreshKeys, out.RefreshKeys...)
+	for _, err := range out.Errors {
+		r.report(ctx, r.from.Location, err)
 	}
 }
 
-// read reads the entities of a file.
-func (p *Pipeline) read(ctx context.Context, location, origin catalogmodel.LocationRef, optional bool, seen map[string]bool, result *store.Result) {
-	f, err := openFile(location.Target, origin.Target)
-	if isMissing(err) {
-		if !optional {
-			p.report(ctx, result, location, service.NotFoundError.Errorf("%s %s does not exist", location.Type, location.Target))
-		}
-		return
+// emit adds an entity to what the processed one leads to, and tells whether it may.
+func (r *run) emit(ctx context.Context, emitted processor.Emitted) bool {
+	e, location := emitted.Entity, emitted.Location
+	if err := CheckEnvelope(e); err != nil {
+		r.report(ctx, location, err)
+		return false
 	}
-	if err != nil {
-		p.report(ctx, result, location, fmt.Errorf("%s %s could not be read: %w", location.Type, location.Target, err))
-		return
+	ref := e.Ref().String()
+	if r.seen[ref] {
+		r.report(ctx, location, service.ConflictError.Errorf("%s: %s is declared a second time; the first one counts", place(e), ref))
+		return false
 	}
-	for e, err := range catalogmodel.ReadYAML(io.LimitReader(f, maxFile), location.Target) {
-		if err != nil {
-			p.report(ctx, result, location, inputError("%s", err))
-			continue
-		}
-		if err := CheckEnvelope(e); err != nil {
-			p.report(ctx, result, location, err)
-			continue
-		}
-		ref := e.Ref().String()
-		if seen[ref] {
-			p.report(ctx, result, location, service.ConflictError.Errorf("%s: %s is declared a second time; the first one counts", place(e), ref))
-			continue
-		}
-		if !p.rules.Allow(e, origin) {
-			p.report(ctx, result, location, service.NotAllowedError.Errorf(
-				"%s: entity %s at %s, originated at %s, is not of an allowed kind for that location (see catalog.rules)", place(e), ref, location, origin))
-			continue
-		}
-		seen[ref] = true
-		// Here lines are known: the log gets them. The entity itself fails, and keeps its last good form, when it is processed.
-		if prepared, err := p.prepare(e, location, origin); err == nil {
-			if err := p.registry.Validate(prepared); err != nil {
-				p.log.WarnContext(ctx, "An entity is not valid", "entity", ref, "location", location.String(), "error", err)
-			}
-		}
-		e = e.WithAnnotation(catalogmodel.AnnotationManagedByOriginLocation, origin.String()).
-			WithAnnotation(catalogmodel.AnnotationManagedByLocation, location.String())
-		result.Emitted = append(result.Emitted, store.Ingested{Entity: e, LocationKey: location.String()})
+	if !r.rules.Allow(e, r.from.Origin) {
+		r.report(ctx, location, service.NotAllowedError.Errorf("%s: entity %s at %s, originated at %s, is not of an allowed kind for that location (see catalog.rules)",
+			place(e), ref, location, r.from.Origin))
+		return false
 	}
-	if err := f.Close(); err != nil {
-		p.report(ctx, result, location, err)
+	r.seen[ref] = true
+	key := emitted.LocationKey
+	if key == "" {
+		key = location.String()
 	}
+	e = e.WithAnnotation(catalogmodel.AnnotationManagedByOriginLocation, r.from.Origin.String()).
+		WithAnnotation(catalogmodel.AnnotationManagedByLocation, location.String())
+	r.result.Emitted = append(r.result.Emitted, store.Ingested{Entity: e, LocationKey: key})
+	return true
 }
 
 // report adds to the errors of a result that does not fail.
-func (p *Pipeline) report(ctx context.Context, result *store.Result, location catalogmodel.LocationRef, err error) {
-	result.Errors = append(result.Errors, AsError(err))
-	p.log.WarnContext(ctx, "Something at a location was left out", "location", location.String(), "error", err)
+func (r *run) report(ctx context.Context, location catalogmodel.LocationRef, err error) {
+	r.result.Errors = append(r.result.Errors, AsError(err))
+	r.log.WarnContext(ctx, "Something at a location was left out", "location", location.String(), "error", err)
 }
 
 // CheckEnvelope checks what must hold for an entity to be stored at all. What does not is an InputError.

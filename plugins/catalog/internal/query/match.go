@@ -1,6 +1,7 @@
 package query
 
 import (
+	"iter"
 	"slices"
 	"strings"
 )
@@ -20,6 +21,29 @@ func Match(p Predicate, terms []Term) bool {
 		return slices.ContainsFunc(terms, func(t Term) bool { return t.Key == p.Key && !t.Null && slices.Contains(p.Values, t.Value) })
 	case HasPrefix:
 		return slices.ContainsFunc(terms, func(t Term) bool { return t.Key == p.Key && !t.Null && strings.HasPrefix(t.Value, p.Prefix) })
+	}
+	return true
+}
+
+// Keys are the keys that a predicate asks for; those of several conditions come several times.
+func Keys(p Predicate) iter.Seq[string] {
+	return func(yield func(string) bool) { keys(p, yield) }
+}
+
+func keys(p Predicate, yield func(string) bool) bool {
+	switch p := p.(type) {
+	case All:
+		return !slices.ContainsFunc(p, func(part Predicate) bool { return !keys(part, yield) })
+	case Any:
+		return !slices.ContainsFunc(p, func(part Predicate) bool { return !keys(part, yield) })
+	case Not:
+		return keys(p.Predicate, yield)
+	case Exists:
+		return yield(p.Key)
+	case In:
+		return yield(p.Key)
+	case HasPrefix:
+		return yield(p.Key)
 	}
 	return true
 }

@@ -20,6 +20,19 @@ func NewNeedle(term string) Needle {
 	return n
 }
 
+// Literal is the longest text that every value has in which the needle is found.
+func (n Needle) Literal() string {
+	longest := ""
+	for _, segment := range n.segments {
+		for piece := range strings.SplitSeq(segment, "_") {
+			if len(piece) > len(longest) {
+				longest = piece
+			}
+		}
+	}
+	return longest
+}
+
 // In tells whether the needle is found in a value, which must be in lower case.
 func (n Needle) In(value string) bool {
 	for _, segment := range n.segments {

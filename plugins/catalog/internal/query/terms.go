@@ -34,7 +34,8 @@ var skipped = []string{"attachments", "relations", "status", "metadata.name", "m
 // Terms are the terms of a final entity, each once, in the order of the entity. An entity with keys that differ in nothing but case is
 // refused with an InputError, as in Backstage.
 func Terms(e catalogmodel.Entity) ([]Term, error) {
-	c := collector{spellings: map[string]string{}, seen: map[pair]bool{}}
+	// With room for what most entities have: growing maps would take most of the time.
+	c := collector{spellings: make(map[string]string, 48), seen: make(map[pair]bool, 64), terms: make([]Term, 0, 48)}
 	for key, v := range e.Value().Fields() {
 		c.walk(key, v)
 	}

@@ -2,13 +2,15 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"maps"
 	"slices"
-	"strings"
 
 	"github.com/google/uuid"
 
 	"github.com/portico-dev/portico/catalogmodel"
+	"github.com/portico-dev/portico/service"
 )
 
 // Ingested is an entity as a provider or the processing of another entity brings it.
@@ -41,14 +43,12 @@ func (s *Store) Update(ctx context.Context, provider string, added []Ingested, r
 
 // Forget takes away everything that providers other than these have brought, with what only that led to. It answers who they were.
 func (s *Store) Forget(ctx context.Context, except []string) (forgotten []string, err error) {
-	var sources []string
-	const query = "SELECT DISTINCT source FROM refresh_state_references WHERE source LIKE '@%'"
-	if err := s.db.NewRaw(query).Scan(ctx, &sources); err != nil {
-		return nil, fmt.Errorf("catalog: reading which providers there were: %w", err)
+	providers, err := s.providers(ctx)
+	if err != nil {
+		return nil, err
 	}
-	for _, source := range sources {
-		provider, ok := strings.CutPrefix(source, "@")
-		if !ok || slices.Contains(except, provider) {
+	for _, provider := range providers {
+		if slices.Contains(except, provider) {
 			continue
 		}
 		if _, err := s.Replace(ctx, provider, nil); err != nil {
@@ -60,56 +60,62 @@ func (s *Store) Forget(ctx context.Context, except []string) (forgotten []string
 }
 
 func (s *Store) mutate(ctx context.Context, provider string, entities []Ingested, removed []string, full bool) ([]Conflict, error) {
-	source := providerSource(provider)
 	prepared := prepare(entities)
 	var conflicts []Conflict
-	err := s.write(ctx, func(w *writer) error {
-		before, err := w.targets(ctx, []string{source})
-		if err != nil {
-			return err
-		}
-		brought, refused, err := w.ingest(ctx, prepared)
-		if err != nil {
-			return err
-		}
-		conflicts = refused
-		var gone []string
-		if full {
-			for target := range before[source] {
-				if !brought[target] {
-					gone = append(gone, target)
-				}
-			}
-		} else {
-			for _, ref := range removed {
-				if before[source][ref] && !brought[ref] {
-					gone = append(gone, ref)
-				}
-			}
-		}
-		var added []referenceRow
-		for ref := range brought {
-			if !before[source][ref] {
-				added = append(added, referenceRow{Source: source, Target: ref})
-			}
-		}
-		if err := insert(ctx, w, added); err != nil {
-			return err
-		}
-		for chunk := range slices.Chunk(gone, batchRows) {
-			if err := w.unreference(ctx, source, chunk); err != nil {
-				return err
-			}
-		}
-		if err := w.stitchAdopted(ctx, added); err != nil {
-			return err
-		}
-		return w.deleteUnreferenced(ctx, gone)
+	err := s.write(ctx, func(w *writer) (err error) {
+		conflicts, err = w.mutate(ctx, provider, prepared, removed, full)
+		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("catalog: applying a mutation of provider %s: %w", provider, err)
 	}
 	return conflicts, nil
+}
+
+func (w *writer) mutate(ctx context.Context, provider string, entities []prepared, removed []string, full bool) ([]Conflict, error) {
+	w.cause = Cause{Reason: Withdrawn, Provider: provider}
+	source := providerSource(provider)
+	var before map[string]bool
+	var err error
+	if full {
+		var all map[string]map[string]bool
+		all, err = w.targets(ctx, []string{source})
+		before = all[source]
+	} else {
+		before, err = w.brings(ctx, source, entities, removed)
+	}
+	if err != nil {
+		return nil, err
+	}
+	taken, err := w.ingest(ctx, entities)
+	if err != nil {
+		return nil, err
+	}
+	if full {
+		removed = slices.Collect(maps.Keys(before))
+	}
+	var gone []string
+	for _, ref := range removed {
+		if before[ref] && !taken.brought[ref] {
+			gone = append(gone, ref)
+		}
+	}
+	var added []referenceRow
+	for ref := range taken.brought {
+		if !before[ref] {
+			added = append(added, referenceRow{Source: source, Target: ref})
+		}
+	}
+	if err := insert(ctx, w, added); err != nil {
+		return nil, err
+	}
+	if err := w.unreference(ctx, source, gone); err != nil {
+		return nil, err
+	}
+	if err := w.stitchAdopted(ctx, added, taken); err != nil {
+		return nil, err
+	}
+	return taken.conflicts, w.deleteUnreferenced(ctx, gone)
 }
 
 // prepared is an entity in the form that is stored.
@@ -145,8 +151,36 @@ func (w *writer) targets(ctx context.Context, sources []string) (map[string]map[
 	return targets, nil
 }
 
-// ingest stores entities and answers which of them are brought now: all but those that conflict with others.
-func (w *writer) ingest(ctx context.Context, entities []prepared) (brought map[string]bool, conflicts []Conflict, err error) {
+// brings are those of the entities that a source brings already.
+func (w *writer) brings(ctx context.Context, source string, entities []prepared, removed []string) (map[string]bool, error) {
+	refs := slices.Clone(removed)
+	for _, e := range entities {
+		refs = append(refs, e.ref)
+	}
+	brings := map[string]bool{}
+	rows, err := selectIn[referenceRow](ctx, w, refs, "SELECT source, target_entity_ref FROM refresh_state_references WHERE source = ? AND target_entity_ref IN (?)", source)
+	if err != nil {
+		return nil, fmt.Errorf("reading references: %w", err)
+	}
+	for _, row := range rows {
+		brings[row.Target] = true
+	}
+	return brings, nil
+}
+
+// taken is what became of entities that somebody brings.
+type taken struct {
+	brought   map[string]bool // all but those that conflict with others
+	fresh     map[string]bool // those that had not been there
+	conflicts []Conflict
+}
+
+// ingest stores entities.
+func (w *writer) ingest(ctx context.Context, entities []prepared) (taken, error) {
+	t := taken{brought: make(map[string]bool, len(entities)), fresh: map[string]bool{}}
+	if len(entities) == 0 {
+		return t, nil
+	}
 	refs := make([]string, len(entities))
 	for i, e := range entities {
 		refs[i] = e.ref
@@ -154,55 +188,70 @@ func (w *writer) ingest(ctx context.Context, entities []prepared) (brought map[s
 	existing, err := selectIn[refreshRow](ctx, w, refs,
 		"SELECT entity_ref, entity_id, location_key, unprocessed_hash FROM refresh_state WHERE entity_ref IN (?)")
 	if err != nil {
-		return nil, nil, fmt.Errorf("reading the refresh state: %w", err)
+		return t, fmt.Errorf("reading the refresh state: %w", err)
 	}
 	known := make(map[string]refreshRow, len(existing))
 	for _, row := range existing {
 		known[row.Ref] = row
 	}
-	brought = make(map[string]bool, len(entities))
 	now := w.store.now().UnixMilli()
-	var states []refreshRow
-	var contents []ingestedRow
+	var states, added []refreshRow
+	var contents, addedContents []prepared
 	for _, e := range entities {
 		row, exists := known[e.ref]
 		switch {
 		case exists && row.LocationKey != e.key && row.LocationKey != "":
-			conflicts = append(conflicts, Conflict{Ref: e.ref, Key: e.key, Existing: row.LocationKey})
+			t.conflicts = append(t.conflicts, Conflict{Ref: e.ref, Key: e.key, Existing: row.LocationKey})
 			continue
-		case exists && brought[e.ref]: // once more in the same batch: the first one stays
+		case exists && t.brought[e.ref]: // once more in the same batch: the first one stays
 			if row.Hash != e.hash {
-				conflicts = append(conflicts, Conflict{Ref: e.ref, Key: e.key, Existing: row.LocationKey})
+				t.conflicts = append(t.conflicts, Conflict{Ref: e.ref, Key: e.key, Existing: row.LocationKey})
 			}
 			continue
 		case !exists:
 			row = refreshRow{Ref: e.ref, ID: uuid.NewString()}
+			t.fresh[e.ref] = true
 		}
-		brought[e.ref] = true
+		t.brought[e.ref] = true
 		if exists && row.Hash == e.hash && row.LocationKey == e.key {
 			continue
 		}
 		row.Hash, row.LocationKey, row.Due = e.hash, e.key, now
 		known[e.ref] = row
-		states = append(states, row)
-		contents = append(contents, ingestedRow{Ref: e.ref, Entity: e.json})
+		if exists {
+			states, contents = append(states, row), append(contents, e)
+		} else {
+			added, addedContents = append(added, row), append(addedContents, e)
+		}
+	}
+	if err := errors.Join(insert(ctx, w, added), insert(ctx, w, w.contents(addedContents))); err != nil {
+		return t, fmt.Errorf("new entities: %w", err)
 	}
 	if err := upsert(ctx, w, states, "location_key", "unprocessed_hash", "next_update_at"); err != nil {
-		return nil, nil, fmt.Errorf("the refresh state: %w", err)
+		return t, fmt.Errorf("the refresh state: %w", err)
 	}
-	if err := upsert(ctx, w, contents, "entity"); err != nil {
-		return nil, nil, fmt.Errorf("ingested entities: %w", err)
+	if err := upsert(ctx, w, w.contents(contents), "entity"); err != nil {
+		return t, fmt.Errorf("ingested entities: %w", err)
 	}
-	return brought, conflicts, nil
+	return t, nil
+}
+
+func (w *writer) contents(entities []prepared) []ingestedRow {
+	rows := make([]ingestedRow, len(entities))
+	each(len(rows), func(i int) {
+		rows[i] = ingestedRow{Ref: entities[i].ref, Entity: w.store.packer.pack([]byte(entities[i].json))}
+	})
+	return rows
 }
 
 // stitchAdopted queues entities that had been orphans until now.
-func (w *writer) stitchAdopted(ctx context.Context, added []referenceRow) error {
-	targets := make([]string, len(added))
-	for i, row := range added {
-		targets[i] = row.Target
+func (w *writer) stitchAdopted(ctx context.Context, added []referenceRow, taken taken) error {
+	var targets []string
+	for _, row := range added {
+		if !taken.fresh[row.Target] { // that has not been processed, and is queued when it has
+			targets = append(targets, row.Target)
+		}
 	}
-	// A new entity has not been processed, and is queued when it has.
 	rows, err := selectIn[stitchRow](ctx, w, targets, "SELECT entity_ref FROM final_entities WHERE entity_ref IN (?)")
 	if err != nil {
 		return fmt.Errorf("looking for orphans that are none any more: %w", err)
@@ -219,9 +268,7 @@ func refSet(rows []stitchRow) map[string]bool {
 }
 
 func (w *writer) unreference(ctx context.Context, source string, targets []string) error {
-	_, err := w.NewDelete().Model((*referenceRow)(nil)).
-		Where("source = ?", source).Where("target_entity_ref IN (?)", list(targets)).Exec(ctx)
-	if err != nil {
+	if err := execIn(ctx, w, targets, "DELETE FROM refresh_state_references WHERE source = ? AND target_entity_ref IN (?)", source); err != nil {
 		return fmt.Errorf("deleting references: %w", err)
 	}
 	return nil
@@ -244,15 +291,69 @@ func (w *writer) deleteUnreferenced(ctx context.Context, refs []string) error {
 	return nil
 }
 
+// DeleteByUID deletes the entity with a uid. What it has led to becomes orphaned; who has brought it may do so again. An unknown uid is a
+// NotFoundError.
+func (s *Store) DeleteByUID(ctx context.Context, uid string) error {
+	err := s.write(ctx, func(w *writer) error {
+		var rows []stitchRow
+		if err := w.NewRaw("SELECT entity_ref FROM refresh_state WHERE entity_id = ?", uid).Scan(ctx, &rows); err != nil {
+			return err
+		}
+		if len(rows) == 0 {
+			return service.NotFoundError.Errorf("Entity with ID %s not found", uid)
+		}
+		w.cause = Cause{Reason: Withdrawn}
+		return w.uproot(ctx, rows[0].Ref)
+	})
+	if err != nil {
+		return fmt.Errorf("catalog: deleting the entity with the uid %s: %w", uid, err)
+	}
+	return nil
+}
+
+// uproot deletes an entity whoever brings it.
+func (w *writer) uproot(ctx context.Context, ref string) error {
+	parents, err := selectIn[referenceRow](ctx, w, []string{ref}, references)
+	if err != nil {
+		return fmt.Errorf("reading references: %w", err)
+	}
+	refs := make([]string, len(parents))
+	for i, row := range parents {
+		refs[i] = row.Source
+	}
+	// They are processed as if they had never been, so that they bring it back if it is still there.
+	if err := execIn(ctx, w, refs, "UPDATE processed_entities SET result_hash = '', memory = '' WHERE entity_ref IN (?)"); err != nil {
+		return fmt.Errorf("forgetting results: %w", err)
+	}
+	if err := w.due(ctx, refs); err != nil {
+		return err
+	}
+	children, err := w.delete(ctx, []string{ref})
+	if err != nil {
+		return err
+	}
+	if err := execIn(ctx, w, []string{ref}, "DELETE FROM refresh_state_references WHERE target_entity_ref IN (?)"); err != nil {
+		return fmt.Errorf("deleting references: %w", err)
+	}
+	orphans := map[string]bool{}
+	for _, child := range children {
+		orphans[child] = true
+	}
+	if err := w.leave(ctx, children); err != nil {
+		return err
+	}
+	return w.queue(ctx, orphans)
+}
+
 // delete deletes entities and answers what they had brought.
 func (w *writer) delete(ctx context.Context, refs []string) (children []string, err error) {
 	if len(refs) == 0 {
 		return nil, nil
 	}
 	slices.Sort(refs)
-	finals, err := selectIn[finalRow](ctx, w, refs, "SELECT entity_ref, entity_id FROM final_entities WHERE entity_ref IN (?)")
+	changes, err := w.deletions(ctx, refs)
 	if err != nil {
-		return nil, fmt.Errorf("reading final entities: %w", err)
+		return nil, err
 	}
 	processed, err := selectIn[processedRow](ctx, w, refs, "SELECT entity_ref, relations FROM processed_entities WHERE entity_ref IN (?)")
 	if err != nil {
@@ -283,6 +384,7 @@ func (w *writer) delete(ctx context.Context, refs []string) (children []string, 
 		"DELETE FROM refresh_state WHERE entity_ref IN (?)",
 		"DELETE FROM ingested_entities WHERE entity_ref IN (?)",
 		"DELETE FROM processed_entities WHERE entity_ref IN (?)",
+		"DELETE FROM refresh_keys WHERE entity_ref IN (?)",
 		"DELETE FROM stitch_queue WHERE entity_ref IN (?)",
 		"DELETE FROM final_entities WHERE entity_ref IN (?)",
 	} {
@@ -290,11 +392,7 @@ func (w *writer) delete(ctx context.Context, refs []string) (children []string, 
 			return nil, fmt.Errorf("deleting entities: %w", err)
 		}
 	}
-	changes := make([]Change, len(finals))
-	for i, row := range finals {
-		changes[i] = Change{Ref: row.Ref, ID: strings.TrimSpace(row.ID)}
-	}
-	if err := w.log(ctx, "delete", changes); err != nil {
+	if err := w.log(ctx, changes); err != nil {
 		return nil, err
 	}
 	slices.Sort(children)

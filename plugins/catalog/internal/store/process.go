@@ -3,15 +3,16 @@ package store
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/dialect"
-
-	"github.com/portico-dev/portico/service"
 )
 
 // Work is an entity that is to be processed.
@@ -21,7 +22,14 @@ type Work struct {
 	JSON []byte
 	// Hash is that of the result stored last, or empty.
 	Hash string
+	// Memory is what that result remembers.
+	Memory string
+
+	input string // the hash of JSON
 }
+
+// Digest is a hash of what is to be processed, and of a salt.
+func (w Work) Digest(salt string) string { return hash(salt, w.input) }
 
 // Error is something that went wrong with an entity.
 type Error struct {
@@ -40,34 +48,80 @@ type Result struct {
 	Relations []Relation
 	// Emitted are the entities that it has led to.
 	Emitted []Ingested
+	// Partial is set if some that it leads to are missing, as something could not be read: then those that it has led to before stay.
+	Partial bool
+	// RefreshKeys name what it was made of.
+	RefreshKeys []string
 	// Errors are what went wrong.
 	Errors []Error
+	// Memory is for the next time that the entity is processed.
+	Memory string
+	// Unchanged is set if it is known to be the result stored last. Nothing else is set then.
+	Unchanged bool
 }
 
-// Claim hands out up to limit entities that are due, and makes them due again at next.
-func (s *Store) Claim(ctx context.Context, limit int, next time.Time) (_ []Work, err error) {
+// Digest is a hash of what the result has so far, and of a salt.
+func (r Result) Digest(salt string) string {
+	o, err := newOutcome(r)
+	if err != nil {
+		return ""
+	}
+	return hash(salt, o.row.Hash)
+}
+
+// Claim hands out up to limit entities that are due, fewer if they are large, and makes them due again at next. Those that are settled, by
+// what is known of them without their JSON, need no processing: they are counted, but not handed out. Nil settles none.
+func (s *Store) Claim(ctx context.Context, limit int, next time.Time, settled func(Work) bool) (_ []Work, claimed int, err error) {
 	refs, err := s.claim(ctx, limit, next)
 	if err != nil {
-		return nil, fmt.Errorf("catalog: claiming entities to process: %w", err)
+		return nil, 0, fmt.Errorf("catalog: claiming entities to process: %w", err)
 	}
-	if len(refs) == 0 {
-		return nil, nil
-	}
-	type row struct {
-		Ref    string `bun:"entity_ref"`
-		Entity string `bun:"entity"`
-		Hash   string `bun:"result_hash"`
-	}
-	rows, err := selectIn[row](ctx, s.db, refs, `SELECT i.entity_ref, i.entity, COALESCE(p.result_hash, '') AS result_hash
-		FROM ingested_entities i LEFT JOIN processed_entities p ON p.entity_ref = i.entity_ref WHERE i.entity_ref IN (?)`)
+	var rows []ingestedRow
+	var rest []string
+	unsettled := make(map[string]Work, len(refs))
+	err = s.lookUp(ctx, func(db bun.IDB) error {
+		states, err := selectIn[workRow](ctx, db, refs, `SELECT r.entity_ref, r.unprocessed_hash, COALESCE(p.result_hash, '') AS result_hash,
+			COALESCE(p.memory, '') AS memory FROM refresh_state r LEFT JOIN processed_entities p ON p.entity_ref = r.entity_ref WHERE r.entity_ref IN (?)`)
+		if err != nil {
+			return err
+		}
+		for _, row := range states {
+			if w := row.work(); settled == nil || !settled(w) {
+				unsettled[row.Ref] = w
+			}
+		}
+		// If the JSON is newer than its hash, the entity is due again, and what came of it is passed over.
+		rows, rest, err = selectSome(ctx, db, slices.Collect(maps.Keys(unsettled)), "SELECT entity_ref, entity FROM ingested_entities WHERE entity_ref IN (?)",
+			func(r ingestedRow) int { return len(r.Entity) })
+		return err
+	})
 	if err != nil {
-		return nil, fmt.Errorf("catalog: reading entities to process: %w", err)
+		return nil, 0, fmt.Errorf("catalog: reading entities to process: %w", err)
 	}
-	work := make([]Work, len(rows))
-	for i, row := range rows {
-		work[i] = Work{Ref: row.Ref, JSON: []byte(row.Entity), Hash: row.Hash}
+	if err := s.Due(ctx, rest); err != nil {
+		return nil, 0, err
 	}
-	return work, nil
+	work, failures := make([]Work, len(rows)), make([]error, len(rows))
+	each(len(rows), func(i int) {
+		work[i] = unsettled[rows[i].Ref]
+		work[i].JSON, failures[i] = s.packer.unpack(rows[i].Entity)
+	})
+	if err := errors.Join(failures...); err != nil {
+		return nil, 0, fmt.Errorf("catalog: reading entities to process: %w", err)
+	}
+	return work, len(refs), nil
+}
+
+type workRow struct {
+	Ref    string `bun:"entity_ref"`
+	Input  string `bun:"unprocessed_hash"`
+	Hash   string `bun:"result_hash"`
+	Memory string `bun:"memory"`
+}
+
+// work is the work without its JSON.
+func (r workRow) work() Work {
+	return Work{Ref: r.Ref, Hash: r.Hash, Memory: r.Memory, input: r.Input}
 }
 
 func (s *Store) claim(ctx context.Context, limit int, next time.Time) (refs []string, err error) {
@@ -77,7 +131,7 @@ func (s *Store) claim(ctx context.Context, limit int, next time.Time) (refs []st
 	if err := s.db.NewRaw(due, now, 1).Scan(ctx, &refs); err != nil || len(refs) == 0 {
 		return nil, err
 	}
-	tx, err := s.begin(ctx)
+	tx, err := s.begin(ctx, s.db)
 	if err != nil {
 		return nil, err
 	}
@@ -95,11 +149,8 @@ func (s *Store) claim(ctx context.Context, limit int, next time.Time) (refs []st
 		return nil, err
 	}
 	slices.Sort(refs)
-	for chunk := range slices.Chunk(refs, batchRows) {
-		_, err := tx.NewRaw("UPDATE refresh_state SET next_update_at = ? WHERE entity_ref IN (?)", next.UnixMilli(), bun.List(chunk)).Exec(ctx)
-		if err != nil {
-			return nil, err
-		}
+	if err := execIn(ctx, tx, refs, "UPDATE refresh_state SET next_update_at = ? WHERE entity_ref IN (?)", next.UnixMilli()); err != nil {
+		return nil, err
 	}
 	return refs, tx.Commit()
 }
@@ -113,7 +164,7 @@ type outcome struct {
 }
 
 func newOutcome(result Result) (outcome, error) {
-	o := outcome{Result: result, related: related{ref: result.Work.Ref, relations: result.Relations}, emitted: prepare(result.Emitted)}
+	o := outcome{Result: result, related: related{ref: result.Work.Ref, relations: slices.Clone(result.Relations)}, emitted: prepare(result.Emitted)}
 	slices.SortFunc(o.related.relations, compareRelations)
 	o.related.relations = slices.Compact(o.related.relations)
 	relations, err := o.related.encode()
@@ -124,13 +175,19 @@ func newOutcome(result Result) (outcome, error) {
 	if err != nil {
 		return o, err
 	}
-	parts := []string{string(result.JSON), relations, string(failures)}
+	parts := []string{string(result.JSON), relations, string(failures), result.Memory, strconv.FormatBool(result.Partial)}
 	for _, e := range o.emitted {
 		parts = append(parts, e.ref, e.hash, e.key)
 	}
-	o.row = processedRow{Ref: result.Work.Ref, Entity: string(result.JSON), Relations: relations, Errors: string(failures), Hash: hash(parts...)}
+	o.RefreshKeys = slices.Sorted(slices.Values(o.RefreshKeys))
+	o.RefreshKeys = slices.Compact(o.RefreshKeys)
+	parts = append(parts, o.RefreshKeys...)
+	o.row = processedRow{Ref: result.Work.Ref, Relations: relations, Errors: string(failures), Hash: hash(parts...), Memory: result.Memory}
 	return o, nil
 }
+
+// differs tells whether it is not the result stored last.
+func (o outcome) differs() bool { return !o.Unchanged && o.row.Hash != o.Work.Hash }
 
 func compareRelations(a, b Relation) int {
 	if c := strings.Compare(a.Source, b.Source); c != 0 {
@@ -142,77 +199,145 @@ func compareRelations(a, b Relation) int {
 	return strings.Compare(a.Target, b.Target)
 }
 
-// Save stores the results that differ from those of the last time. Entities that were deleted in the meantime are passed over. The final
-// entities that are affected wait for Stitch.
-func (s *Store) Save(ctx context.Context, results []Result) ([]Conflict, error) {
+// Save stores the results that differ from those of the last time. Entities that were deleted or brought anew in the meantime are passed
+// over. The final entities that are affected wait for Stitch. If next is not zero, the entities are due again then, unless they are due
+// already. It answers those of the results that differed, and the entities that were refused.
+func (s *Store) Save(ctx context.Context, results []Result, next time.Time) (different []Result, refused []Conflict, err error) {
+	made, failures := make([]outcome, len(results)), make([]error, len(results))
+	each(len(results), func(i int) {
+		if results[i].Unchanged {
+			made[i].Result = results[i]
+			return
+		}
+		if made[i], failures[i] = newOutcome(results[i]); made[i].differs() {
+			made[i].row.Entity = s.packer.pack(results[i].JSON)
+		}
+	})
+	if err := errors.Join(failures...); err != nil {
+		return nil, nil, err
+	}
 	outcomes := map[string]outcome{}
 	var refs []string
-	for _, result := range results {
-		o, err := newOutcome(result)
-		if err != nil {
-			return nil, fmt.Errorf("catalog: the result of processing %s: %w", result.Work.Ref, err)
-		}
-		if o.row.Hash != result.Work.Hash {
-			outcomes[result.Work.Ref] = o
-			refs = append(refs, result.Work.Ref)
+	for _, o := range made {
+		if o.differs() {
+			outcomes[o.Work.Ref] = o
+			refs = append(refs, o.Work.Ref)
+			different = append(different, o.Result)
 		}
 	}
-	if len(refs) == 0 {
-		return nil, nil
+	if len(refs) == 0 && next.IsZero() {
+		return nil, nil, nil
 	}
 	slices.Sort(refs)
-	var conflicts []Conflict
-	err := s.write(ctx, func(w *writer) (err error) {
-		conflicts, err = w.save(ctx, refs, outcomes)
+	refs = slices.Compact(refs)
+	err = s.write(ctx, func(w *writer) (err error) {
+		if !next.IsZero() {
+			if err := w.postpone(ctx, results, next); err != nil {
+				return err
+			}
+		}
+		refused, err = w.save(ctx, refs, outcomes)
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("catalog: storing processed entities: %w", err)
+		return nil, nil, fmt.Errorf("catalog: storing processed entities: %w", err)
 	}
-	return conflicts, nil
+	return different, refused, nil
+}
+
+// postpone makes the entities due next, but for those that have become due since they were claimed.
+func (w *writer) postpone(ctx context.Context, results []Result, next time.Time) error {
+	refs := make([]string, len(results))
+	for i, result := range results {
+		refs[i] = result.Work.Ref
+	}
+	slices.Sort(refs)
+	err := execIn(ctx, w, refs, "UPDATE refresh_state SET next_update_at = ? WHERE next_update_at > ? AND entity_ref IN (?)",
+		next.UnixMilli(), w.store.now().UnixMilli())
+	if err != nil {
+		return fmt.Errorf("postponing entities: %w", err)
+	}
+	return nil
+}
+
+// Due makes entities due now.
+func (s *Store) Due(ctx context.Context, refs []string) error {
+	if len(refs) == 0 {
+		return nil
+	}
+	if err := s.write(ctx, func(w *writer) error { return w.due(ctx, refs) }); err != nil {
+		return fmt.Errorf("catalog: making entities due: %w", err)
+	}
+	return nil
+}
+
+func (w *writer) due(ctx context.Context, refs []string) error {
+	slices.Sort(refs)
+	if err := execIn(ctx, w, refs, "UPDATE refresh_state SET next_update_at = ? WHERE entity_ref IN (?)", w.store.now().UnixMilli()); err != nil {
+		return fmt.Errorf("making entities due: %w", err)
+	}
+	return nil
 }
 
 func (w *writer) save(ctx context.Context, refs []string, outcomes map[string]outcome) ([]Conflict, error) {
 	type row struct {
 		Ref       string `bun:"entity_ref"`
-		Relations string `bun:"relations"`
+		Input     string `bun:"unprocessed_hash"`
+		Relations string `bun:"relations"` // empty if it was never processed
 	}
-	rows, err := selectIn[row](ctx, w, refs, `SELECT r.entity_ref, COALESCE(p.relations, '[]') AS relations
+	rows, err := selectIn[row](ctx, w, refs, `SELECT r.entity_ref, r.unprocessed_hash, COALESCE(p.relations, '') AS relations
 		FROM refresh_state r LEFT JOIN processed_entities p ON p.entity_ref = r.entity_ref WHERE r.entity_ref IN (?)`)
 	if err != nil {
 		return nil, fmt.Errorf("reading the last results: %w", err)
 	}
-	var succeeded, failed []processedRow
+	var first, succeeded, failed []processedRow
 	var before, after []related
-	var sources []string
+	var sources, again []string // those that succeeded now, and of them those that have been processed before
 	var emitted []prepared
 	stitch := map[string]bool{}
 	for _, row := range rows {
 		o := outcomes[row.Ref]
-		stitch[row.Ref] = true
-		if o.JSON == nil {
-			failed = append(failed, processedRow{Ref: row.Ref, Relations: "[]", Errors: o.row.Errors, Hash: o.row.Hash})
+		if row.Input != o.Work.input {
 			continue
 		}
-		was, err := decodeRelated(row.Ref, row.Relations)
-		if err != nil {
-			return nil, err
+		stitch[row.Ref] = true
+		if o.JSON == nil {
+			o.row.Entity, o.row.Relations = []byte{}, "[]"
+			failed = append(failed, o.row)
+			continue
 		}
-		succeeded = append(succeeded, o.row)
-		before, after = append(before, was), append(after, o.related)
+		if row.Relations == "" {
+			first = append(first, o.row)
+		} else {
+			was, err := decodeRelated(row.Ref, row.Relations)
+			if err != nil {
+				return nil, err
+			}
+			before, again = append(before, was), append(again, row.Ref)
+			succeeded = append(succeeded, o.row)
+		}
+		after = append(after, o.related)
 		sources, emitted = append(sources, row.Ref), append(emitted, o.emitted...)
 	}
-	if err := upsert(ctx, w, succeeded, "entity", "relations", "errors", "result_hash"); err != nil {
-		return nil, err
-	}
-	if err := upsert(ctx, w, failed, "errors", "result_hash"); err != nil {
-		return nil, err
-	}
-	brought, conflicts, err := w.ingest(ctx, emitted)
+	taken, err := w.ingest(ctx, emitted)
 	if err != nil {
 		return nil, err
 	}
-	if err := w.refer(ctx, sources, outcomes, brought, conflicts, stitch); err != nil {
+	retry(first, outcomes, taken.conflicts)
+	retry(succeeded, outcomes, taken.conflicts)
+	if err := insert(ctx, w, first); err != nil {
+		return nil, err
+	}
+	if err := upsert(ctx, w, succeeded, "entity", "relations", "errors", "result_hash", "memory"); err != nil {
+		return nil, err
+	}
+	if err := upsert(ctx, w, failed, "errors", "result_hash", "memory"); err != nil {
+		return nil, err
+	}
+	if err := w.key(ctx, sources, again, outcomes); err != nil {
+		return nil, err
+	}
+	if err := w.refer(ctx, sources, again, outcomes, taken, stitch); err != nil {
 		return nil, err
 	}
 	changed, err := w.relate(ctx, before, after)
@@ -222,25 +347,41 @@ func (w *writer) save(ctx context.Context, refs []string, outcomes map[string]ou
 	for ref := range changed {
 		stitch[ref] = true
 	}
-	return conflicts, w.queue(ctx, stitch)
+	return taken.conflicts, w.queue(ctx, stitch)
 }
 
-// refer replaces what the sources have brought by what their outcomes emit. Entities that gained or lost someone are added to stitch: they
-// may have become orphans, or stopped being some.
-func (w *writer) refer(ctx context.Context, sources []string, outcomes map[string]outcome, brought map[string]bool, conflicts []Conflict, stitch map[string]bool) error {
-	before, err := w.targets(ctx, sources)
+// retry has the results stored once more next time from which an entity was refused: it may be free by then.
+func retry(rows []processedRow, outcomes map[string]outcome, conflicts []Conflict) {
+	if len(conflicts) == 0 {
+		return
+	}
+	refused := map[Conflict]bool{}
+	for _, c := range conflicts {
+		refused[Conflict{Ref: c.Ref, Key: c.Key}] = true
+	}
+	for i, row := range rows {
+		if slices.ContainsFunc(outcomes[row.Ref].emitted, func(e prepared) bool { return refused[Conflict{Ref: e.ref, Key: e.key}] }) {
+			rows[i].Hash, rows[i].Memory = "", ""
+		}
+	}
+}
+
+// refer replaces what the sources, of which those again may have some, have brought by what their outcomes emit. Entities that gained or lost
+// someone are added to stitch: they may have become orphans, or stopped being some.
+func (w *writer) refer(ctx context.Context, sources, again []string, outcomes map[string]outcome, taken taken, stitch map[string]bool) error {
+	before, err := w.targets(ctx, again)
 	if err != nil {
 		return err
 	}
 	refused := map[Conflict]bool{}
-	for _, c := range conflicts {
+	for _, c := range taken.conflicts {
 		refused[Conflict{Ref: c.Ref, Key: c.Key}] = true
 	}
 	var added []referenceRow
 	for _, source := range sources {
 		now := map[string]bool{}
 		for _, e := range outcomes[source].emitted {
-			if !brought[e.ref] || refused[Conflict{Ref: e.ref, Key: e.key}] || now[e.ref] {
+			if !taken.brought[e.ref] || refused[Conflict{Ref: e.ref, Key: e.key}] || now[e.ref] {
 				continue
 			}
 			now[e.ref] = true
@@ -250,73 +391,20 @@ func (w *writer) refer(ctx context.Context, sources []string, outcomes map[strin
 		}
 		var gone []string
 		for target := range before[source] {
-			if !now[target] {
+			if !now[target] && !outcomes[source].Partial {
 				gone = append(gone, target)
 				stitch[target] = true
 			}
 		}
-		for chunk := range slices.Chunk(gone, batchRows) {
-			if err := w.unreference(ctx, source, chunk); err != nil {
-				return err
-			}
+		if err := w.unreference(ctx, source, gone); err != nil {
+			return err
+		}
+		if err := w.leave(ctx, gone); err != nil {
+			return err
 		}
 	}
 	if err := insert(ctx, w, added); err != nil {
 		return fmt.Errorf("references: %w", err)
 	}
-	return w.stitchAdopted(ctx, added)
-}
-
-// DeleteOrphans deletes the entities that nobody brings, and then what only those had brought.
-func (s *Store) DeleteOrphans(ctx context.Context) error {
-	const query = `SELECT r.entity_ref FROM refresh_state r LEFT JOIN refresh_state_references f ON f.target_entity_ref = r.entity_ref
-		WHERE f.source IS NULL`
-	var refs []string
-	if err := s.db.NewRaw(query).Scan(ctx, &refs); err != nil {
-		return fmt.Errorf("catalog: looking for orphans: %w", err)
-	}
-	if len(refs) == 0 {
-		return nil
-	}
-	if err := s.write(ctx, func(w *writer) error { return w.deleteUnreferenced(ctx, refs) }); err != nil {
-		return fmt.Errorf("catalog: deleting orphans: %w", err)
-	}
-	return nil
-}
-
-// Refresh makes an entity due now, together with the Locations that it came from. An unknown one is a NotFoundError.
-func (s *Store) Refresh(ctx context.Context, ref string) error {
-	err := s.write(ctx, func(w *writer) error {
-		var known []stitchRow
-		if err := w.NewRaw("SELECT entity_ref FROM refresh_state WHERE entity_ref = ?", ref).Scan(ctx, &known); err != nil {
-			return err
-		}
-		if len(known) == 0 {
-			return service.NotFoundError.Errorf("Entity %s not found", ref)
-		}
-		due := []string{ref}
-		for next := due; len(next) > 0; {
-			parents, err := selectIn[referenceRow](ctx, w, next, "SELECT source, target_entity_ref FROM refresh_state_references WHERE target_entity_ref IN (?)")
-			if err != nil {
-				return err
-			}
-			next = nil
-			for _, row := range parents {
-				if strings.HasPrefix(row.Source, "location:") && !slices.Contains(due, row.Source) {
-					due, next = append(due, row.Source), append(next, row.Source)
-				}
-			}
-		}
-		for chunk := range slices.Chunk(due, batchRows) {
-			_, err := w.NewRaw("UPDATE refresh_state SET next_update_at = ? WHERE entity_ref IN (?)", s.now().UnixMilli(), bun.List(chunk)).Exec(ctx)
-			if err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("catalog: refreshing %s: %w", ref, err)
-	}
-	return nil
+	return w.stitchAdopted(ctx, added, taken)
 }

@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+
+	"github.com/uptrace/bun"
 )
 
 // Load calls add with each final entity and answers the number of the log entry from which on Since has what was not seen. Entities that
@@ -56,14 +59,31 @@ func (s *Store) Since(ctx context.Context, seq int64, limit int) ([]Change, erro
 
 // Parents answers, for each of the refs, the refs of the entities whose processing has led to it.
 func (s *Store) Parents(ctx context.Context, refs []string) (map[string][]string, error) {
-	rows, err := selectIn[referenceRow](ctx, s.db, refs, `SELECT t.source, t.target_entity_ref FROM refresh_state_references t
-		JOIN final_entities f ON f.entity_ref = t.source WHERE t.target_entity_ref IN (?) ORDER BY t.source`)
+	var rows []referenceRow
+	var finals []stitchRow
+	err := s.lookUp(ctx, func(db bun.IDB) (err error) {
+		if rows, err = selectIn[referenceRow](ctx, db, refs, references); err != nil {
+			return err
+		}
+		sources := make([]string, len(rows))
+		for i, row := range rows {
+			sources[i] = row.Source
+		}
+		finals, err = selectIn[stitchRow](ctx, db, sources, "SELECT entity_ref FROM final_entities WHERE entity_ref IN (?)")
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("catalog: reading references: %w", err)
 	}
+	served := refSet(finals)
 	parents := map[string][]string{}
 	for _, row := range rows {
-		parents[row.Target] = append(parents[row.Target], row.Source)
+		if served[row.Source] {
+			parents[row.Target] = append(parents[row.Target], row.Source)
+		}
+	}
+	for _, sources := range parents {
+		slices.Sort(sources)
 	}
 	return parents, nil
 }

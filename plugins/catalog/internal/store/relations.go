@@ -1,9 +1,11 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -55,57 +57,53 @@ func decodeRelated(ref, text string) (related, error) {
 // relations that differ: the entities whose final form changes.
 func (w *writer) relate(ctx context.Context, before, after []related) (changed map[string]bool, err error) {
 	old, now := map[relationRow]bool{}, map[relationRow]bool{}
-	collect := func(set map[relationRow]bool, all []related) {
-		for _, r := range all {
+	for _, r := range before {
+		for _, relation := range r.relations {
+			old[r.row(relation)] = true
+		}
+	}
+	if len(old) > 0 {
+		for _, r := range after {
 			for _, relation := range r.relations {
-				set[relationRow{Source: relation.Source, Origin: r.ref, Type: relation.Type, Target: relation.Target}] = true
+				now[r.row(relation)] = true
 			}
 		}
 	}
-	collect(old, before)
-	collect(now, after)
 	changed = map[string]bool{}
-	var rewritten, origins []string // sources of relations that went away, and whose they were
+	sources, origins := map[string]bool{}, map[string]bool{} // of relations that went away
 	for row := range old {
 		if now[row] {
 			continue
 		}
 		changed[row.Source] = true
 		if row.Source != row.Origin {
-			rewritten, origins = append(rewritten, row.Source), append(origins, row.Origin)
+			sources[row.Source], origins[row.Origin] = true, true
 		}
 	}
-	slices.Sort(rewritten)
-	rewritten = slices.Compact(rewritten)
-	slices.Sort(origins)
-	origins = slices.Compact(origins)
 	var added []relationRow
-	for row := range now {
-		_, again := slices.BinarySearch(rewritten, row.Source)
-		if _, of := slices.BinarySearch(origins, row.Origin); !of {
-			again = false
-		}
-		if !old[row] {
-			changed[row.Source] = true
-		}
-		if row.Source != row.Origin && (again || !old[row]) {
-			added = append(added, row)
+	for _, r := range after {
+		for _, relation := range r.relations {
+			row := r.row(relation)
+			deleted := sources[row.Source] && origins[row.Origin] // together with others
+			if !old[row] {
+				changed[row.Source] = true
+			}
+			if row.Source != row.Origin && (deleted || !old[row]) {
+				added = append(added, row)
+			}
 		}
 	}
-	for sources := range slices.Chunk(rewritten, batchRows) {
-		for of := range slices.Chunk(origins, batchRows) {
-			_, err := w.NewDelete().Model((*relationRow)(nil)).
-				Where("source_entity_ref IN (?)", list(sources)).Where("originating_entity_ref IN (?)", list(of)).Exec(ctx)
-			if err != nil {
+	all := slices.Sorted(maps.Keys(origins))
+	for some := range slices.Chunk(slices.Sorted(maps.Keys(sources)), lookupRows) {
+		const gone = "DELETE FROM relations WHERE source_entity_ref IN (?) AND originating_entity_ref IN (?)"
+		for of := range slices.Chunk(all, lookupRows) {
+			if _, err := w.NewRaw(gone, bun.List(some), bun.List(of)).Exec(ctx); err != nil {
 				return nil, fmt.Errorf("deleting relations: %w", err)
 			}
 		}
 	}
 	slices.SortFunc(added, func(a, b relationRow) int {
-		if c := strings.Compare(a.Source, b.Source); c != 0 {
-			return c
-		}
-		return strings.Compare(a.Origin, b.Origin)
+		return cmp.Or(strings.Compare(a.Source, b.Source), strings.Compare(a.Origin, b.Origin))
 	})
 	if err := insert(ctx, w, added); err != nil {
 		return nil, fmt.Errorf("relations: %w", err)
@@ -113,4 +111,11 @@ func (w *writer) relate(ctx context.Context, before, after []related) (changed m
 	return changed, nil
 }
 
-func list(refs []string) any { return bun.List(refs) }
+// row is the form in which a relation is stored.
+func (r related) row(relation Relation) relationRow {
+	row := relationRow{Source: relation.Source, Origin: r.ref, Type: relation.Type, Target: relation.Target}
+	if row.Target == row.Origin {
+		row.Target = ""
+	}
+	return row
+}

@@ -2,13 +2,14 @@ package store
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"database/sql"
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"iter"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -22,12 +23,14 @@ type Store struct {
 	now func() time.Time
 	// committed is called with the changes of final entities after they are committed, in order.
 	committed func(context.Context, []Change)
+	packer    packer
+	name      string // tells it from others
 }
 
 // New returns a store on a database that has the catalog's tables. Now tells the time. After each commit that changes final entities,
 // and before the method that made it returns, committed is called with the changes.
 func New(db *bun.DB, now func() time.Time, committed func(context.Context, []Change)) *Store {
-	return &Store{db: db, now: now, committed: committed}
+	return &Store{db: db, now: now, committed: committed, packer: newPacker(), name: rand.Text()}
 }
 
 // Change is an entry of the log, with the entity as it is now.
@@ -40,13 +43,10 @@ type Change struct {
 	ID string
 	// JSON is the final entity, or nil if there is none any more.
 	JSON []byte
-}
 
-// The most rows, and about the most bytes, of one statement.
-const (
-	batchRows  = 500
-	batchBytes = 4 << 20
-)
+	before []byte // what JSON was, while the change is made
+	cause  Cause
+}
 
 type refreshRow struct {
 	bun.BaseModel `bun:"table:refresh_state"`
@@ -62,7 +62,7 @@ type ingestedRow struct {
 	bun.BaseModel `bun:"table:ingested_entities"`
 
 	Ref    string `bun:"entity_ref"`
-	Entity string `bun:"entity"`
+	Entity []byte `bun:"entity"` // packed
 }
 
 type referenceRow struct {
@@ -72,14 +72,18 @@ type referenceRow struct {
 	Target string `bun:"target_entity_ref"`
 }
 
+// references reads who brings entities.
+const references = "SELECT source, target_entity_ref FROM refresh_state_references WHERE target_entity_ref IN (?)"
+
 type processedRow struct {
 	bun.BaseModel `bun:"table:processed_entities"`
 
 	Ref       string `bun:"entity_ref"`
-	Entity    string `bun:"entity"`
+	Entity    []byte `bun:"entity"` // packed
 	Relations string `bun:"relations"`
 	Errors    string `bun:"errors"`
 	Hash      string `bun:"result_hash"`
+	Memory    string `bun:"memory"`
 }
 
 type relationRow struct {
@@ -88,7 +92,7 @@ type relationRow struct {
 	Source string `bun:"source_entity_ref"`
 	Origin string `bun:"originating_entity_ref"`
 	Type   string `bun:"type"`
-	Target string `bun:"target_entity_ref"`
+	Target string `bun:"target_entity_ref"` // empty if it is Origin, as it mostly is
 }
 
 type stitchRow struct {
@@ -114,62 +118,122 @@ type logRow struct {
 	ID     string `bun:"entity_id"`
 	Action string `bun:"action"`
 	At     int64  `bun:"at"`
+
+	Cause    string `bun:"cause"`
+	Previous []byte `bun:"previous"`
 }
 
 // writer is a transaction that holds the lock of the log.
 type writer struct {
 	bun.Tx
+	conn    bun.Conn // that of the transaction
 	store   *Store
 	seq     int64
+	at      int64 // the time of the last entry of the log, in milliseconds
+	cause   Cause // of what is deleted
 	changes []Change
 }
 
 // write runs fn in a transaction with the lock of the log, and then tells about the changes that fn has logged.
-func (s *Store) write(ctx context.Context, fn func(*writer) error) (err error) {
-	tx, err := s.begin(ctx)
+func (s *Store) write(ctx context.Context, fn func(*writer) error) error {
+	changes, err := s.commit(ctx, fn)
+	if err == nil {
+		s.tell(ctx, changes)
+	}
+	return err
+}
+
+func (s *Store) tell(ctx context.Context, changes []Change) {
+	if len(changes) > 0 {
+		s.committed(ctx, changes)
+	}
+}
+
+// commit runs fn in a transaction with the lock of the log. It answers the changes that fn has logged, which are to be told.
+func (s *Store) commit(ctx context.Context, fn func(*writer) error) (_ []Change, err error) {
+	conn, err := s.db.Conn(ctx)
 	if err != nil {
-		return err
+		return nil, fmt.Errorf("connecting: %w", err)
+	}
+	defer func() { err = errors.Join(err, conn.Close()) }()
+	tx, err := s.begin(ctx, conn)
+	if err != nil {
+		return nil, err
 	}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, rollback(tx))
 		}
 	}()
-	w := &writer{Tx: tx, store: s}
-	lock := "SELECT seq FROM entity_log_head WHERE id = 1"
+	w := &writer{Tx: tx, conn: conn, store: s}
+	lock := "SELECT seq, at FROM entity_log_head WHERE id = 1"
 	if s.db.Dialect().Name() != dialect.SQLite { // there, a transaction that writes is alone anyway
 		lock += " FOR UPDATE"
 	}
-	if err := tx.NewRaw(lock).Scan(ctx, &w.seq); err != nil {
-		return fmt.Errorf("locking the log: %w", err)
+	if err := tx.NewRaw(lock).Scan(ctx, &w.seq, &w.at); err != nil {
+		return nil, fmt.Errorf("locking the log: %w", err)
 	}
 	if err := fn(w); err != nil {
-		return err
+		return nil, err
 	}
 	if len(w.changes) > 0 {
-		if _, err := tx.ExecContext(ctx, "UPDATE entity_log_head SET seq = ? WHERE id = 1", w.seq); err != nil {
-			return fmt.Errorf("moving the end of the log: %w", err)
+		if err := w.moveHead(ctx); err != nil {
+			return nil, fmt.Errorf("moving the end of the log: %w", err)
 		}
 	}
 	if err := tx.Commit(); err != nil {
-		return fmt.Errorf("committing: %w", err)
+		return nil, fmt.Errorf("committing: %w", err)
 	}
-	if len(w.changes) > 0 {
-		s.committed(ctx, w.changes)
-	}
-	return nil
+	return w.changes, nil
 }
 
-func (s *Store) begin(ctx context.Context) (bun.Tx, error) {
+// moveHead stores how far the log goes, and has PostgreSQL tell other replicas after the commit.
+func (w *writer) moveHead(ctx context.Context) error {
+	query, args := "UPDATE entity_log_head SET seq = ?, at = ? WHERE id = 1", []any{w.seq, w.at}
+	if w.Dialect().Name() == dialect.PG {
+		query, args = "WITH moved AS ("+query+" RETURNING id) SELECT pg_notify(?, ?) FROM moved", append(args, channel, w.store.name)
+	}
+	_, err := w.NewRaw(query, args...).Exec(ctx)
+	return err
+}
+
+func (s *Store) begin(ctx context.Context, db beginner) (bun.Tx, error) {
 	options := &sql.TxOptions{Isolation: sql.LevelReadCommitted}
 	if s.db.Dialect().Name() == dialect.SQLite {
 		options = nil
 	}
-	tx, err := s.db.BeginTx(ctx, options)
+	tx, err := db.BeginTx(ctx, options)
+	if err == nil && s.db.Dialect().Name() == dialect.PG {
+		if _, err = tx.ExecContext(ctx, byIndex); err != nil {
+			err = errors.Join(err, rollback(tx))
+		}
+	}
 	if err != nil {
 		return tx, fmt.Errorf("beginning a transaction: %w", err)
 	}
 	return tx, nil
+}
+
+type beginner interface {
+	BeginTx(context.Context, *sql.TxOptions) (bun.Tx, error)
+}
+
+// byIndex has PostgreSQL look everything up by indexes until the end of the transaction. It takes a table for small, or its rows for alike, until
+// it has gathered statistics, and would read all of it again and again while it is filled.
+const byIndex = `SELECT set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true),
+	set_config('enable_mergejoin', 'off', true), set_config('jit', 'off', true)`
+
+// lookUp calls read with what looks everything up by indexes.
+func (s *Store) lookUp(ctx context.Context, read func(bun.IDB) error) (err error) {
+	if s.db.Dialect().Name() != dialect.PG {
+		return read(s.db)
+	}
+	tx, err := s.begin(ctx, s.db)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, rollback(tx)) }()
+	return read(tx)
 }
 
 func rollback(tx bun.Tx) error {
@@ -180,13 +244,15 @@ func rollback(tx bun.Tx) error {
 }
 
 // log appends to the log that final entities have changed.
-func (w *writer) log(ctx context.Context, action string, changes []Change) error {
+func (w *writer) log(ctx context.Context, changes []Change) error {
 	rows := make([]logRow, len(changes))
-	now := w.store.now().UnixMilli()
+	w.at = max(w.at, w.store.now().UnixMilli()) // the clocks of replicas differ
 	for i := range changes {
+		c := &changes[i]
 		w.seq++
-		changes[i].Seq = w.seq
-		rows[i] = logRow{Seq: w.seq, Ref: changes[i].Ref, ID: changes[i].ID, Action: action, At: now}
+		c.Seq = w.seq
+		rows[i] = logRow{Seq: w.seq, Ref: c.Ref, ID: c.ID, Action: string(c.action()), At: w.at, Cause: c.cause.encode(), Previous: w.store.packer.pack(c.before)}
+		c.before = nil
 	}
 	w.changes = append(w.changes, changes...)
 	return insert(ctx, w, rows)
@@ -199,109 +265,18 @@ func (w *writer) queue(ctx context.Context, refs map[string]bool) error {
 		rows = append(rows, stitchRow{Ref: ref})
 	}
 	slices.SortFunc(rows, func(a, b stitchRow) int { return strings.Compare(a.Ref, b.Ref) })
-	for chunk := range slices.Chunk(rows, batchRows) {
-		if _, err := w.NewInsert().Model(&chunk).Ignore().Exec(ctx); err != nil {
-			return fmt.Errorf("queueing entities for stitching: %w", err)
-		}
-	}
-	return nil
-}
-
-// insert adds rows.
-func insert[T any](ctx context.Context, db bun.IDB, rows []T) error {
-	for chunk := range chunks(rows) {
-		if _, err := db.NewInsert().Model(&chunk).Exec(ctx); err != nil {
-			return fmt.Errorf("inserting rows: %w", err)
-		}
-	}
-	return nil
-}
-
-// upsert adds rows, or sets the columns of those whose entity_ref is there already.
-func upsert[T any](ctx context.Context, db bun.IDB, rows []T, columns ...string) error {
-	mysql := db.Dialect().Name() == dialect.MySQL
-	for chunk := range chunks(rows) {
-		query := db.NewInsert().Model(&chunk)
-		if mysql {
-			query = query.On("DUPLICATE KEY UPDATE")
-		} else {
-			query = query.On("CONFLICT (entity_ref) DO UPDATE")
-		}
-		for _, column := range columns {
-			if mysql {
-				query = query.Set("? = VALUES(?)", bun.Ident(column), bun.Ident(column))
-			} else {
-				query = query.Set("? = EXCLUDED.?", bun.Ident(column), bun.Ident(column))
-			}
-		}
-		if _, err := query.Exec(ctx); err != nil {
-			return fmt.Errorf("writing rows: %w", err)
-		}
-	}
-	return nil
-}
-
-// chunks cuts rows into slices for one statement each.
-func chunks[T any](rows []T) iter.Seq[[]T] {
-	return func(yield func([]T) bool) {
-		start, size := 0, 0
-		for i, row := range rows {
-			n := rowSize(any(row))
-			if i > start && (i-start == batchRows || size+n > batchBytes) {
-				if !yield(rows[start:i]) {
-					return
-				}
-				start, size = i, 0
-			}
-			size += n
-		}
-		if start < len(rows) {
-			yield(rows[start:])
-		}
-	}
-}
-
-func rowSize(row any) int {
-	switch row := row.(type) {
-	case ingestedRow:
-		return len(row.Entity)
-	case processedRow:
-		return len(row.Entity) + len(row.Relations) + len(row.Errors)
-	case finalRow:
-		return len(row.Entity)
-	}
-	return 0
-}
-
-// selectIn reads the rows of a query with one placeholder for a list, for all refs.
-func selectIn[T any](ctx context.Context, db bun.IDB, refs []string, query string) ([]T, error) {
-	var all []T
-	for chunk := range slices.Chunk(refs, batchRows) {
-		var rows []T
-		if err := db.NewRaw(query, bun.List(chunk)).Scan(ctx, &rows); err != nil {
-			return nil, err
-		}
-		all = append(all, rows...)
-	}
-	return all, nil
-}
-
-// execIn runs a statement with one placeholder for a list, for all refs.
-func execIn(ctx context.Context, db bun.IDB, refs []string, query string) error {
-	for chunk := range slices.Chunk(refs, batchRows) {
-		if _, err := db.NewRaw(query, bun.List(chunk)).Exec(ctx); err != nil {
-			return err
-		}
+	if err := insertNew(ctx, w, rows); err != nil {
+		return fmt.Errorf("queueing entities for stitching: %w", err)
 	}
 	return nil
 }
 
 // hash is short enough for a column, and long enough that no two texts share one.
 func hash(parts ...string) string {
-	h := sha256.New()
+	var all []byte
 	for _, part := range parts {
-		_, _ = fmt.Fprintf(h, "%d:", len(part))
-		_, _ = h.Write([]byte(part))
+		all = append(append(strconv.AppendInt(all, int64(len(part)), 10), ':'), part...)
 	}
-	return base64.RawURLEncoding.EncodeToString(h.Sum(nil)[:20])
+	sum := sha256.Sum256(all)
+	return base64.RawURLEncoding.EncodeToString(sum[:20])
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"log/slog"
 	"maps"
 	"os"
 	"slices"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/portico-dev/portico/catalogmodel"
 	"github.com/portico-dev/portico/plugins/catalog/internal/store"
+	"github.com/portico-dev/portico/service/database"
 )
 
 // open opens a new database with the catalog's tables.
@@ -32,14 +34,11 @@ func open(t *testing.T) *bun.DB {
 		}
 	})
 	db.SetMaxOpenConns(1) // each connection would have a database of its own
-	schema, err := os.ReadFile("../../migrations/001_create_tables.sqlite.sql")
-	if err != nil {
+	migrated := bun.NewDB(db, sqlitedialect.New())
+	if err := database.Migrate(t.Context(), migrated, "catalog", os.DirFS("../../migrations"), slog.New(slog.DiscardHandler)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := db.Exec(string(schema)); err != nil {
-		t.Fatal(err)
-	}
-	return bun.NewDB(db, sqlitedialect.New())
+	return migrated
 }
 
 // world is what a store should know.
@@ -117,7 +116,7 @@ func (w *world) mutate(t *rapid.T) {
 func (w *world) process(t *rapid.T) {
 	ctx := context.Background()
 	w.now = w.now.Add(time.Second)
-	work, err := w.store.Claim(ctx, 100, w.now.Add(time.Second/2))
+	work, _, err := w.store.Claim(ctx, 100, w.now.Add(time.Second/2), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,14 +135,12 @@ func (w *world) process(t *rapid.T) {
 	}
 	half := len(results) / 2
 	for _, part := range [][]store.Result{results[:half], results[half:]} {
-		if _, err := w.store.Save(ctx, part); err != nil {
+		if _, _, err := w.store.Save(ctx, part, time.Time{}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	for more := true; more; {
-		if more, err = w.store.Stitch(ctx, 2); err != nil {
-			t.Fatal(err)
-		}
+	if err := w.store.Stitch(ctx, 2); err != nil {
+		t.Fatal(err)
 	}
 }
 

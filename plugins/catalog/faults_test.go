@@ -1,0 +1,120 @@
+package catalog_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/uptrace/bun"
+
+	"github.com/portico-dev/portico/backend/backendtest"
+	"github.com/portico-dev/portico/catalogmodel"
+	"github.com/portico-dev/portico/plugin"
+	"github.com/portico-dev/portico/plugins/catalog"
+)
+
+// TestLocationsInCircles has Locations that lead to each other, and to themselves.
+func TestLocationsInCircles(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	location := func(name string, targets ...string) string {
+		return "apiVersion: backstage.io/v1alpha1\nkind: Location\nmetadata: { name: " + name + " }\nspec: { targets: [" + strings.Join(targets, ", ") + "] }\n"
+	}
+	file := write(t, dir, "a.yaml", location("a", "./b.yaml", "./a.yaml"))
+	write(t, dir, "b.yaml", location("b", "./a.yaml", "./b.yaml")+component("c", "team"))
+	b := backendtest.Start(t, catalog.Plugin(), located(file))
+	c := settle(t, b, 4) // the configured location, a, b and c
+	entity(t, c, "component/default/c")
+}
+
+// TestLargeEntities has an entity with 12,000 relations, and a group with 10,000 members, which is stitched once for all of them, and once
+// when all of them leave.
+func TestLargeEntities(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes minutes with the race detector")
+	}
+	t.Parallel()
+	const members, relations = 10_000, 12_000
+	backendtest.EachDatabaseConfig(t, func(t *testing.T, config map[string]any) {
+		if config["connection"] == ":memory:" {
+			t.Skip("not unlike files")
+		}
+		one := &source{name: "one"}
+		var db *bun.DB
+		b := backendtest.Start(t, catalog.Plugin(), module(one), plugin.NewModule("catalog", "probe", plugin.Init(func(d *bun.DB) { db = d })),
+			backendtest.Config(map[string]any{"backend": map[string]any{"database": config}}), all())
+		group, err := catalogmodel.Group.New("all", catalogmodel.GroupSpec{Type: "team", Children: []string{}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		uses := make([]string, relations-1) // and one owner
+		for i := range uses {
+			uses[i] = fmt.Sprint("component:part-", i)
+		}
+		hub, err := catalogmodel.Component.New("hub", catalogmodel.ComponentSpec{Type: "service", Lifecycle: "production", Owner: "user-0", DependsOn: uses})
+		if err != nil {
+			t.Fatal(err)
+		}
+		bring := func(groups ...string) {
+			entities := []catalogmodel.Entity{group, hub}
+			for i := range members {
+				e, err := catalogmodel.User.New(fmt.Sprint("user-", i), catalogmodel.UserSpec{MemberOf: append([]string{}, groups...)})
+				if err != nil {
+					t.Fatal(err)
+				}
+				entities = append(entities, e)
+			}
+			one.full(t, entities...)
+		}
+		c := b.As(t, "user:default/guest")
+		count := func(path string) int {
+			all, _ := entity(t, c, path)["relations"].([]any)
+			return len(all)
+		}
+		stitched := func(times, members int) {
+			t.Helper()
+			await(t, fmt.Sprintf("the group to have %d members", members), func() bool {
+				return changes(t, db, "group:default/all") >= times && count("group/default/all") == members
+			})
+			if n := changes(t, db, "group:default/all"); n != times {
+				t.Errorf("the group was stitched %d times, not %d", n, times)
+			}
+		}
+		bring("all")
+		settle(t, b, members+2)
+		stitched(1, members)
+		if n := count("component/default/hub"); n != relations {
+			t.Errorf("the hub has %d relations", n)
+		}
+		bring()
+		stitched(2, 0)
+	})
+}
+
+// changes is how often a final entity changed.
+func changes(t *testing.T, db *bun.DB, ref string) (n int) {
+	t.Helper()
+	if err := db.NewRaw("SELECT COUNT(*) FROM entity_log WHERE entity_ref = ?", ref).Scan(t.Context(), &n); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// panicking is a provider with a mistake in it.
+type panicking struct{ source }
+
+func (p *panicking) Connect(context.Context, catalog.EntityProviderConnection) error {
+	panic("no such table of contents")
+}
+
+// TestProvidersThatPanic has one provider fail while the backend starts: its mistake is told, and doesn't take down the process.
+func TestProvidersThatPanic(t *testing.T) {
+	t.Parallel()
+	_, err := backendtest.TryStart(t, catalog.Plugin(), plugin.NewModule("catalog", "panicking", plugin.Init(func(providers catalog.EntityProviders) {
+		providers.AddEntityProvider(&panicking{source{name: "mistaken"}})
+	})))
+	if err == nil || !strings.Contains(err.Error(), "no such table of contents") {
+		t.Errorf("error is %v", err)
+	}
+}
