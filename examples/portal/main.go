@@ -7,13 +7,32 @@
 package main
 
 import (
+	"context"
+
 	"github.com/portico-dev/portico/backend"
+	"github.com/portico-dev/portico/plugins/auth"
+	"github.com/portico-dev/portico/plugins/auth/guest"
 	"github.com/portico-dev/portico/plugins/catalog"
+	"github.com/portico-dev/portico/plugins/permission"
+	"github.com/portico-dev/portico/plugins/permission/allowall"
+	"github.com/portico-dev/portico/plugins/permission/rbac"
+	"github.com/portico-dev/portico/service"
 )
 
 func main() {
 	enterExample()
 	backend.Main(
+		auth.Plugin(),
+		guest.Module(),
 		catalog.Plugin(),
+		permission.Plugin(), backend.Loader(policy),
 	)
+}
+
+// policy is that of the roles in the configuration. Without any, every user may do everything, as in a new Backstage.
+func policy(_ context.Context, cfg service.Config) ([]backend.Feature, error) {
+	if cfg.Has("permission.rbac") {
+		return []backend.Feature{rbac.Module()}, nil
+	}
+	return []backend.Feature{allowall.Module()}, nil
 }
