@@ -170,10 +170,17 @@ func TestRoutesOfProviders(t *testing.T) {
 		"GET github/start":        "NotFoundError: Unknown auth provider 'github'",
 		"GET github":              "NotFoundError: Unknown auth provider 'github'",
 		"POST badge/refresh":      "NotFoundError: No auth provider registered for 'badge'",
+		"GET guest/start/":        "NotImplementedError: Not implemented",
+		"GET guest/start/x/":      "NotFoundError: Unknown auth provider 'guest'",
 	} {
 		method, path, _ := strings.Cut(path, " ")
 		if a := b.do(method, p.URL()+"/api/auth/"+path, nil); a.failure() != want {
 			t.Errorf("%s %s: %d %s", method, path, a.status, a.body)
+		}
+	}
+	for path, want := range map[string]int{"guest/start": 501, ".well-known/jwks.json": 200, ".well-known/jwks.json/": 200, "v1/userinfo": 401, "guest": 404} {
+		if a := b.do(http.MethodHead, p.URL()+"/api/auth/"+path, nil); a.status != want {
+			t.Errorf("HEAD %s: %d, want %d", path, a.status, want)
 		}
 	}
 }

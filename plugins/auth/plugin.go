@@ -137,7 +137,7 @@ func (p *portal) register(router *echo.Group) error {
 		}
 	}
 	unknown := func(c echo.Context) error {
-		return service.NotFoundError.Errorf("Unknown auth provider '%s'", c.Param("provider"))
+		return &service.Error{Name: service.NotFoundError, Message: "Unknown auth provider '" + c.Param("provider") + "'", Cause: echo.ErrNotFound}
 	}
 	router.Any("/:provider", unknown)
 	router.Any("/:provider/*", unknown)

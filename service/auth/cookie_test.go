@@ -95,6 +95,9 @@ func TestCookieRenewal(t *testing.T) {
 	if got := p.get(cookiePath, p.user("user:default/other"), "Cookie", cookie); setCookie(t, got) == nil {
 		t.Error("the cookie of another user is left alone")
 	}
+	if got := p.get(cookiePath+"/", token); got.status != http.StatusOK || setCookie(t, got) == nil {
+		t.Errorf("with a slash at the end: %d", got.status)
+	}
 	for name, bad := range map[string]string{"a broken cookie": "backstage-auth=x", "an altered cookie": cookie[:len(cookie)-9] + "AAAAAAAAA"} {
 		if got := p.get(cookiePath, later, "Cookie", bad); got.status != http.StatusOK || setCookie(t, got) == nil {
 			t.Errorf("%s is not replaced: %d", name, got.status)

@@ -22,8 +22,11 @@
 //	{"error":{"name":"NotFoundError","message":"…"},"request":{"method":"GET","url":"/items/1"},"response":{"statusCode":404}}
 //
 // Errors of package service say for themselves what is told. An *echo.HTTPError is named after its status. echo.ErrNotFound and
-// echo.ErrMethodNotAllowed, which echo returns when no route matches, give status 404 without a body, as there. Everything else, a
-// panic included, is an internal error: status 500 with the id of the log entry that tells more. 5xx are logged.
+// echo.ErrMethodNotAllowed, which echo returns when no route matches, give status 404 without a body, as there. A route for all other
+// paths tells more with an error of package service that echo.ErrNotFound is the cause of. Everything else, a panic included, is an
+// internal error: status 500 with the id of the log entry that tells more. 5xx are logged.
+//
+// A route serves its path with and without a slash at the end, and one for GET serves HEAD.
 //
 // # Limits
 //

@@ -81,7 +81,7 @@ func nameOf(status int) string {
 
 // answerError answers a request whose handler has failed. mount is what the handler's paths are below.
 func answerError(w http.ResponseWriter, r *http.Request, mount string, err error, log *slog.Logger) {
-	if errors.Is(err, echo.ErrNotFound) || errors.Is(err, echo.ErrMethodNotAllowed) {
+	if named := (*service.Error)(nil); unmatched(err) && !errors.As(err, &named) {
 		w.WriteHeader(http.StatusNotFound)
 		return
 	}

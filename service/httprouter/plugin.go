@@ -262,9 +262,13 @@ func (m *mount) handle(c echo.Context, r *http.Request) (err error) {
 		defer func() { answered(c.Response().Status) }()
 	}
 	path := strings.TrimPrefix(echo.GetPath(r), m.prefix)
-	if h, ok := (*m.early.Load())[route{r.Method, path}]; ok {
+	own := route{r.Method, strings.TrimSuffix(path, "/")}
+	if own.method == http.MethodHead {
+		own.method = http.MethodGet // the body is left out by the server
+	}
+	if h, ok := (*m.early.Load())[own]; ok {
 		if m.server.observer != nil {
-			m.server.observer.noteRoute(r, m.prefix+path)
+			m.server.observer.noteRoute(r, m.prefix+own.path)
 		}
 		return h(c)
 	}
@@ -277,13 +281,11 @@ func (m *mount) handle(c echo.Context, r *http.Request) (err error) {
 	if err := m.admit(r, path); err != nil {
 		return err
 	}
-	if path == cookiePath {
-		switch r.Method {
-		case http.MethodGet:
-			return m.issueCookie(c, r)
-		case http.MethodDelete:
-			return m.removeCookie(c, r)
-		}
+	switch own {
+	case route{http.MethodGet, cookiePath}:
+		return m.issueCookie(c, r)
+	case route{http.MethodDelete, cookiePath}:
+		return m.removeCookie(c, r)
 	}
 	m.echo.ServeHTTP(c.Response(), r)
 	return nil

@@ -259,13 +259,19 @@ func TestSlashAtTheEnd(t *testing.T) {
 	group.GET("/items/:id", func(c echo.Context) error { return c.String(http.StatusOK, "item "+c.Param("id")) })
 	group.GET("/missing", func(echo.Context) error { return service.NotFoundError.Errorf("gone") })
 	group.GET("/files/*", func(c echo.Context) error { return c.String(http.StatusOK, "file "+c.Param("*")) })
+	rest, _ := b.plugin("rest")
+	rest.GET("/items", func(c echo.Context) error { return c.String(http.StatusOK, "items") })
+	rest.Any("/*", func(echo.Context) error {
+		return &service.Error{Name: service.NotFoundError, Message: "nothing here", Cause: echo.ErrNotFound}
+	})
+	b.server.Handle("todo", http.MethodGet, "/keys", func(c echo.Context) error { return c.String(http.StatusOK, "keys") })
 	b.start()
 	for path, want := range map[string]string{
 		"/api/slash": "root", "/api/slash/": "root",
 		"/api/bare": "root", "/api/bare/": "root",
 		"/api/todo/items": "items", "/api/todo/items?a=b": "items", "/api/todo/items/a%2Fb/": "item a/b/",
 		"/api/todo/files/a/": "file a/", "/api/todo/nope/": "", "/api/todo": "", "/api/todo/": "",
-		"/api/todo/items/": "items",
+		"/api/todo/items/": "items", "/api/todo/keys": "keys", "/api/todo/keys/": "keys", "/api/rest/items/": "items",
 	} {
 		if got := b.get(path); got.body != want || (got.StatusCode == http.StatusOK) != (want != "") {
 			t.Errorf("%s: %d %q, want %q", path, got.StatusCode, got.body, want)
@@ -273,6 +279,11 @@ func TestSlashAtTheEnd(t *testing.T) {
 	}
 	if got := b.do(b.request(http.MethodPost, "/api/todo/items/", nil)); got.StatusCode != http.StatusNotFound || got.body != "" {
 		t.Errorf("another method: %d %q", got.StatusCode, got.body)
+	}
+	for _, path := range []string{"/api/rest/other", "/api/rest/other/"} {
+		if got := b.get(path); got.StatusCode != http.StatusNotFound || !strings.Contains(got.body, "nothing here") {
+			t.Errorf("%s: %d %q", path, got.StatusCode, got.body)
+		}
 	}
 }
 
@@ -407,8 +418,20 @@ func TestHead(t *testing.T) {
 	})
 	group.POST("/post", hello)
 	policies.AllowUnauthenticated("/item")
+	b.server.Handle("todo", http.MethodGet, "/keys", func(c echo.Context) error {
+		c.Response().Header().Set("X-Item", "1")
+		return c.String(http.StatusAccepted, "text")
+	})
+	rest, _ := b.plugin("rest")
+	rest.GET("/item", func(c echo.Context) error {
+		c.Response().Header().Set("X-Item", "1")
+		return c.String(http.StatusAccepted, "text")
+	})
+	rest.Any("/*", func(echo.Context) error {
+		return &service.Error{Name: service.NotFoundError, Message: "nothing here", Cause: echo.ErrNotFound}
+	})
 	b.start()
-	for _, path := range []string{"/api/todo/item", "/api/todo/item/"} {
+	for _, path := range []string{"/api/todo/item", "/api/todo/item/", "/api/todo/keys", "/api/rest/item"} {
 		if got := b.do(b.request(http.MethodHead, path, nil)); got.StatusCode != http.StatusAccepted || got.body != "" || got.Header.Get("X-Item") != "1" {
 			t.Errorf("%s: %d %q %v", path, got.StatusCode, got.body, got.Header)
 		}
