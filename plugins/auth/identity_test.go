@@ -146,6 +146,9 @@ func TestUserInfo(t *testing.T) {
 			t.Errorf("%s: may be cached", name)
 		}
 	}
+	if a := b.get(p.URL()+"/api/auth/v1/userinfo", "Cookie", "backstage-auth="+limited); a.status != http.StatusUnauthorized {
+		t.Errorf("by the cookie: %d %s", a.status, a.body)
+	}
 }
 
 // TestGuestOutsideDevelopment can't be parallel: the environment is that of the process.
