@@ -348,6 +348,9 @@ func (a *authServer) registerClient(c echo.Context) error {
 	if len(body.Name) > maxClientName || len(body.RedirectURIs) > maxRedirectURIs || len(body.Scope) > maxState {
 		return invalidRequest("The request has a name that is too long, or too many redirect URIs")
 	}
+	if len(body.RedirectURIs) == 0 {
+		return invalidRequest("The request has no redirect_uris")
+	}
 	for _, uri := range body.RedirectURIs {
 		if len(uri) > maxState || clients.CheckRedirect(uri, a.redirects) != nil {
 			return invalidRequest("Invalid redirect_uri")
@@ -355,9 +358,6 @@ func (a *authServer) registerClient(c echo.Context) error {
 	}
 	if body.Name == "" {
 		body.Name = cliName
-	}
-	if body.RedirectURIs == nil {
-		body.RedirectURIs = []string{}
 	}
 	secret := newSecret()
 	registered := client{id: uuid.NewString(), name: body.Name, redirectURIs: body.RedirectURIs, secret: hashed(secret)}

@@ -246,6 +246,7 @@ func TestStolenCodes(t *testing.T) {
 		"with two ids":           {[]string{"Authorization", basic(client.ID, client.Secret), "client_id", other.ID}, "invalid_client"},
 		"without a code":         {[]string{"code", ""}, "invalid_request"},
 		"by another grant":       {[]string{"grant_type", "password"}, "unsupported_grant_type"},
+		"by no grant":            {[]string{"grant_type", ""}, "invalid_request"},
 		"with a code of nobody":  {[]string{"code", "x"}, "invalid_grant"},
 		"with the right secret":  {[]string{"Authorization", basic(client.ID, client.Secret)}, ""},
 	} {
@@ -324,6 +325,7 @@ func TestBadRegistrations(t *testing.T) {
 	for _, body := range []string{
 		`{"redirect_uris":["http://evil.com/callback"]}`, `{"redirect_uris":["javascript:alert(1)"]}`, `{"redirect_uris":["http://localhost@evil.com/"]}`,
 		`{"redirect_uris":["http://localhost.evil.com/"]}`, `{"client_name":"` + strings.Repeat("x", 300) + `"}`, `nonsense`, ``,
+		`{"client_name":"A tool"}`, `{"redirect_uris":[]}`, `null`,
 	} {
 		if a := p.json(http.MethodPost, "/v1/register", body); a.status != http.StatusBadRequest || a.refusal() != "invalid_request" {
 			t.Errorf("%s: %d %s", body, a.status, a.body)

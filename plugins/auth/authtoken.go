@@ -101,6 +101,8 @@ func (a *authServer) token(c echo.Context) error {
 	switch {
 	case err != nil:
 		return err
+	case t.GrantType == "":
+		return invalidRequest("The grant_type is missing")
 	case t.GrantType == grantCode:
 		return a.exchange(c, t)
 	case t.GrantType == grantRefresh && a.offline != nil:
@@ -224,6 +226,8 @@ func (a *authServer) revoke(c echo.Context) error {
 	}
 	unknown := &oauthError{http.StatusUnauthorized, "invalid_client", "Client authentication required"}
 	switch {
+	case t.Token == "":
+		return invalidRequest("The token is missing")
 	case t.ClientID == "":
 		return unknown
 	case a.documents != nil && (t.ClientID == a.issuer.url()+cliPath || a.documents.Allowed(t.ClientID)):

@@ -167,6 +167,22 @@ func TestRefreshRace(t *testing.T) {
 	}
 }
 
+func TestBadRevocations(t *testing.T) {
+	t.Parallel()
+	p := startToolPortal(t)
+	client := p.register()
+	credentials := "&client_id=" + client.ID + "&client_secret=" + client.Secret
+	for form, want := range map[string]string{
+		"": "invalid_request", credentials: "invalid_request", "token=x": "invalid_client", "token=x&client_id=" + client.ID: "invalid_client",
+		"token=x" + credentials: "",
+	} {
+		a := p.b.do(http.MethodPost, p.URL()+"/api/auth/v1/revoke", strings.NewReader(form), "Content-Type", "application/x-www-form-urlencoded")
+		if a.refusal() != want {
+			t.Errorf("%s: %d %s", form, a.status, a.body)
+		}
+	}
+}
+
 func TestRefreshSettings(t *testing.T) {
 	t.Parallel()
 	for name, settings := range map[string]object{
