@@ -187,7 +187,7 @@ func (e *oauthEnvironment) start(c echo.Context) error {
 func (e *oauthEnvironment) frame(c echo.Context) error {
 	state, err := flow.ParseState(c.QueryParam("state"))
 	if err != nil {
-		return service.NotAllowedError.Errorf("%s", err)
+		return flow.WriteMessage(c.Response(), e.origins.App(), e.failure(c.Request().Context(), e.id, service.NotAllowedError.Errorf("%s", err)))
 	}
 	appOrigin, err := e.allowedOrigin(state.Origin)
 	if err != nil {

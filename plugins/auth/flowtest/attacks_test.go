@@ -225,6 +225,13 @@ func TestEnvironments(t *testing.T) {
 			t.Errorf("%s: %d %s", query, a.status, a.body)
 		}
 	}
+	// The pop-up has to tell the frontend, or it would wait.
+	for _, query := range []string{"", "&state=zz", "&error=access_denied"} {
+		m := b.do(http.MethodGet, oidcURL+"/handler/frame?env=development"+query, nil).message(t)
+		if m.origin != portalURL || m.Error.Name != "NotAllowedError" || !strings.HasPrefix(m.Error.Message, "OAuth state is invalid") {
+			t.Errorf("without a state%s: %+v", query, m)
+		}
+	}
 	to, err := url.Parse(b.start("env=production"))
 	if err != nil || to.Query().Get("client_id") != "another" || to.Query().Get("prompt") != "none" || to.Query().Get("code_challenge_method") != "S256" ||
 		to.Query().Get("nonce") == "" {
