@@ -204,6 +204,9 @@ func TestOAuthProviders(t *testing.T) {
 				t.Fatal(err)
 			}
 			params := object{"client_id": "portal", "redirect_uri": callbackURL, "response_type": "code", "state": "state"}
+			if sent.Query().Has("prompt") != (c.params["prompt"] != nil) {
+				t.Errorf("the user is prompted for %q", sent.Query().Get("prompt"))
+			}
 			if c.pkce {
 				hash := sha256.Sum256([]byte(attempt.Verifier))
 				params["code_challenge"], params["code_challenge_method"] = base64.RawURLEncoding.EncodeToString(hash[:]), "S256"

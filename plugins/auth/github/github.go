@@ -20,7 +20,6 @@ import (
 	_ "embed"
 	"errors"
 	"net/http"
-	"net/url"
 	"strings"
 
 	"golang.org/x/oauth2"
@@ -77,7 +76,6 @@ func newAuthenticator(env auth.Environment) (auth.OAuthAuthenticator, error) {
 	a.OAuth2 = auth.OAuth2{
 		ClientID: s.ClientID, ClientSecret: s.ClientSecret, PKCE: true, Client: env.Client, Identify: a.identify,
 		Endpoint: oauth2.Endpoint{AuthURL: web + "/login/oauth/authorize", TokenURL: web + "/login/oauth/access_token", AuthStyle: oauth2.AuthStyleInParams},
-		Params:   url.Values{"prompt": {"consent"}},
 	}
 	return a, nil
 }

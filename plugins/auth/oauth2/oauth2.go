@@ -20,7 +20,6 @@ import (
 	"context"
 	_ "embed"
 	"fmt"
-	"net/url"
 
 	"golang.org/x/oauth2"
 
@@ -66,7 +65,6 @@ func newAuthenticator(env auth.Environment) (auth.OAuthAuthenticator, error) {
 	return &auth.OAuth2{
 		ClientID: s.ClientID, ClientSecret: s.ClientSecret, Client: env.Client,
 		Endpoint: oauth2.Endpoint{AuthURL: s.AuthorizationURL, TokenURL: s.TokenURL, AuthStyle: style},
-		Params:   url.Values{"access_type": {"offline"}, "prompt": {"consent"}},
 		Identify: func(_ context.Context, g auth.Grant) (auth.Login, error) {
 			var claims map[string]any
 			err := g.IDClaims(s.ClientID, &claims)
