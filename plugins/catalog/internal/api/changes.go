@@ -44,7 +44,7 @@ const (
 
 // Register adds the routes.
 func (a Changes) Register(router Router) {
-	a.streams = newStreams()
+	a.streams = newStreams(mostStreams, mostStreamsEach)
 	router.GET("/changes", a.changes)
 }
 
