@@ -2,9 +2,12 @@ package catalog_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/uptrace/bun"
 
@@ -12,6 +15,8 @@ import (
 	"github.com/portico-dev/portico/catalogmodel"
 	"github.com/portico-dev/portico/plugin"
 	"github.com/portico-dev/portico/plugins/catalog"
+	"github.com/portico-dev/portico/plugins/catalog/unprocessed"
+	"github.com/portico-dev/portico/service"
 )
 
 // TestLocationsInCircles has Locations that lead to each other, and to themselves.
@@ -26,6 +31,38 @@ func TestLocationsInCircles(t *testing.T) {
 	b := backendtest.Start(t, catalog.Plugin(), located(file))
 	c := settle(t, b, 4) // the configured location, a, b and c
 	entity(t, c, "component/default/c")
+}
+
+// TestLocationsInCirclesAtURLs has the same of files at URLs. The circles don't turn.
+func TestLocationsInCirclesAtURLs(t *testing.T) {
+	t.Parallel()
+	location := func(name, targets string) string {
+		return "---\napiVersion: backstage.io/v1alpha1\nkind: Location\nmetadata: { name: " + name + " }\nspec: { targets: [" + targets + "] }\n"
+	}
+	s, other := newSite(t), newSite(t)
+	one := s.put("/a.yaml", location("a", "./b.yaml"))
+	s.put("/b.yaml", location("b", "./a.yaml")+component("c", "team"))
+	self := s.put("/self.yaml", location("self", "./self.yaml, "+s.URL+"/self.yaml")+component("d", "team"))
+	b := backendtest.Start(t, catalog.Plugin(), unprocessed.Module(), backendtest.Config(map[string]any{"backend": map[string]any{"reading": map[string]any{"allow": []any{
+		map[string]any{"host": strings.TrimPrefix(s.URL, "http://")}, map[string]any{"host": strings.TrimPrefix(other.URL, "http://")},
+	}}}}))
+	c := b.As(t, "user:default/guest")
+	register(t, c, one)
+	register(t, c, self)
+	settle(t, b, 7) // two registered locations, a, b, self, c and d
+	entity(t, c, "component/default/c")
+	entity(t, c, "component/default/d")
+	processed := func() bool {
+		return len(backendtest.JSON[struct{ Entities []any }](t, c.Get("/api/catalog/entities/unprocessed/pending")).Entities) == 0
+	}
+	await(t, "all to be processed", processed)
+	asked, _ := s.counts()
+	register(t, c, other.put("/e.yaml", component("e", "team")))
+	settle(t, b, 9)
+	await(t, "all to be processed", processed)
+	if again, _ := s.counts(); again != asked {
+		t.Errorf("the files of the circles were asked for %d times more, with nothing new about them", again-asked)
+	}
 }
 
 // TestLargeEntities has an entity with 12,000 relations, and a group with 10,000 members, which is stitched once for all of them, and once
@@ -111,10 +148,56 @@ func (p *panicking) Connect(context.Context, catalog.EntityProviderConnection) e
 // TestProvidersThatPanic has one provider fail while the backend starts: its mistake is told, and doesn't take down the process.
 func TestProvidersThatPanic(t *testing.T) {
 	t.Parallel()
-	_, err := backendtest.TryStart(t, catalog.Plugin(), plugin.NewModule("catalog", "panicking", plugin.Init(func(providers catalog.EntityProviders) {
+	b, err := backendtest.TryStart(t, catalog.Plugin(), plugin.NewModule("catalog", "panicking", plugin.Init(func(providers catalog.EntityProviders) {
 		providers.AddEntityProvider(&panicking{source{name: "mistaken"}})
 	})))
-	if err == nil || !strings.Contains(err.Error(), "no such table of contents") {
-		t.Errorf("error is %v", err)
+	if want := "catalog: connecting the entity provider mistaken: panic: no such table of contents"; err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("error is %v, want %q", err, want)
 	}
+	if !strings.Contains(b.Log.String(), "panicking).Connect") {
+		t.Error("where it panicked isn't logged")
+	}
+}
+
+// TestProvidersThatPanicLater has a provider fail in a task and in a subscription, and a module when it is told of an error. Everything else goes
+// on.
+func TestProvidersThatPanicLater(t *testing.T) {
+	t.Parallel()
+	one, two := &source{name: "mistaken"}, &source{name: "good"}
+	var events service.Events
+	b := backendtest.Start(t, catalog.Plugin(), module(one, two), plugin.NewModule("catalog", "panicking",
+		plugin.Init(func(scheduler service.Scheduler, bus service.Events, processing catalog.Processing) error {
+			events = bus
+			processing.OnProcessingError(func(context.Context, catalogmodel.Entity, catalog.ProcessingErrors) { panic("no such channel") })
+			return errors.Join(
+				bus.Subscribe(service.Subscription{ID: "mistaken", Topics: []string{"files"}, OnEvent: func(context.Context, service.Event) error { panic("no such file") }}),
+				scheduler.Schedule(service.Task{ID: "mistaken-refresh", Every: time.Hour, Run: func(context.Context) error { panic("no such page") }}),
+			)
+		})))
+	logged := func(parts ...string) {
+		t.Helper()
+		await(t, "the log to have "+strings.Join(parts, " and "), func() bool {
+			for line := range strings.Lines(b.Log.String()) {
+				if !slices.ContainsFunc(parts, func(part string) bool { return !strings.Contains(line, part) }) {
+					return true
+				}
+			}
+			return false
+		})
+	}
+	logged("mistaken-refresh", "no such page")
+	event, err := service.NewEvent("files", "a")
+	if err == nil {
+		err = events.Publish(t.Context(), event)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	logged("mistaken", "no such file")
+	one.full(t, parse(t, component("bad", "7")))
+	logged("no such channel")
+	two.full(t, parse(t, component("good", "team")))
+	settle(t, b, 1)
+	one.full(t, parse(t, component("mended", "team")))
+	settle(t, b, 2)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -28,7 +29,9 @@ type EntityProvider interface {
 	// Name tells the provider from others. It must never change: the catalog remembers by it what the provider has brought.
 	Name() string
 	// Connect hands the provider what it brings entities with. It is called once and should return soon; the context ends when it has
-	// returned. An error keeps the plugin from starting.
+	// returned. An error, or a panic, keeps the plugin from starting. What goes on afterwards belongs into a task of service.Scheduler or a
+	// subscription to events: a panic there is logged and ends nothing else, while one in a goroutine that the provider starts itself
+	// ends the process, as in any Go program.
 	Connect(ctx context.Context, conn EntityProviderConnection) error
 }
 
@@ -136,7 +139,7 @@ func connect(ctx context.Context, providers []EntityProvider, s *store.Store, en
 		}
 		seen[name] = true
 		conn := &connection{name: name, store: s, engine: engine, news: news, log: log.With("provider", name)}
-		if err := p.Connect(ctx, conn); err != nil {
+		if err := contain(ctx, conn.log, func() error { return p.Connect(ctx, conn) }); err != nil {
 			return fmt.Errorf("catalog: connecting the entity provider %s: %w", name, err)
 		}
 	}
@@ -144,6 +147,17 @@ func connect(ctx context.Context, providers []EntityProvider, s *store.Store, en
 }
 
 const maxProviderName = 100
+
+// contain calls a function of a module, and answers its panic as an error.
+func contain(ctx context.Context, log *slog.Logger, call func() error) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			log.ErrorContext(ctx, "A module of the catalog panicked", "panic", v, "stack", string(debug.Stack()))
+			err = fmt.Errorf("panic: %v", v)
+		}
+	}()
+	return call()
+}
 
 // connection is the catalog as one provider sees it.
 type connection struct {

@@ -76,7 +76,7 @@ func (p *publisher) processed(ctx context.Context, results []store.Result) {
 		}
 		p.publish(ctx, ErrorsTopic, payload)
 		for _, tell := range p.failed {
-			tell(ctx, e, payload)
+			_ = contain(ctx, p.log, func() error { tell(ctx, e, payload); return nil }) // logged
 		}
 	}
 }
