@@ -415,3 +415,20 @@ func TestManagedIdentity(t *testing.T) {
 		t.Errorf("asked for %s with the header Metadata: %s", r.URL, r.Header.Get("Metadata"))
 	}
 }
+
+// TestNoManagedIdentity has the machine's metadata service know no such identity, which asking again would not change. It is not parallel: it sets
+// the environment.
+func TestNoManagedIdentity(t *testing.T) {
+	g := acme(t)
+	machine := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusBadRequest)
+		g.answer(w, object{"error": "invalid_request", "error_description": "Identity not found"})
+	}))
+	t.Cleanup(machine.Close)
+	t.Setenv("AZURE_POD_IDENTITY_AUTHORITY_HOST", machine.URL)
+	b := start(t, object{"default": g.settings(object{"clientId": nil, "clientSecret": nil})})
+	// The clock stands still: whoever waits to ask again waits forever.
+	if err := refresh(t, b); err == nil || !strings.Contains(err.Error(), "logging in: 400 Bad Request invalid_request Identity not found") {
+		t.Errorf("error is %v", err)
+	}
+}

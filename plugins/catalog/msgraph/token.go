@@ -94,8 +94,14 @@ func (m managedIdentity) Token() (*oauth2.Token, error) {
 	var answer struct {
 		AccessToken string `json:"access_token"`
 		ExpiresIn   string `json:"expires_in"`
+		Error       string `json:"error"`
+		Description string `json:"error_description"`
 	}
-	if err := json.NewDecoder(io.LimitReader(res.Body, 1<<20)).Decode(&answer); err != nil || answer.AccessToken == "" {
+	err = json.NewDecoder(io.LimitReader(res.Body, 1<<20)).Decode(&answer)
+	switch {
+	case res.StatusCode == http.StatusBadRequest: // the machine has no such identity, for instance; other errors pass
+		return nil, &oauth2.RetrieveError{Response: res, ErrorCode: answer.Error, ErrorDescription: answer.Description}
+	case err != nil || answer.AccessToken == "":
 		return nil, errors.New("the metadata service of the machine answers " + res.Status + " without a token of a managed identity")
 	}
 	seconds, err := strconv.Atoi(answer.ExpiresIn)
