@@ -133,8 +133,12 @@ func (q Query) oneCondition() error {
 	return nil
 }
 
-// EntitiesOwnedBy answers the entities that a user owns: those owned by the user or by a group that the user is a direct member of. Credentials
-// of others than users own nothing.
+// EntitiesOwnedBy answers the entities that a user owns as the catalog has it: those owned by the user or by a group that the user is a direct
+// member of. Credentials of others than users own nothing.
+//
+// What users own by their sign-in may be more, such as what groups above theirs own: for that, ask for the refs of service.UserInfo.
+//
+//	catalogclient.Query{Filter: []string{"relations.ownedBy=" + strings.Join(user.OwnershipEntityRefs, ",relations.ownedBy=")}}
 func (c *Client) EntitiesOwnedBy(ctx context.Context, cred service.Credentials) ([]catalogmodel.Entity, error) {
 	if cred.Kind != service.AllowUser {
 		return nil, nil
