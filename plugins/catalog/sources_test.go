@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path"
+	"path/filepath"
 	"runtime/metrics"
 	"strings"
 	"sync/atomic"
@@ -259,6 +261,49 @@ func TestEndlessSources(t *testing.T) { //nolint:paralleltest // it measures the
 	}
 	if grown := int64(most - before); grown > 8*limit { // two are read at a time, into buffers that grow
 		t.Errorf("the heap has grown by %d MiB", grown>>20)
+	}
+}
+
+// TestFilesThatAreTooLarge has a Location and a placeholder lead to files that are larger than what is read, and to what is no file. (They are
+// sparse, and take no space.)
+func TestFilesThatAreTooLarge(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	sparse := func(name string, size int64) {
+		write(t, dir, name, component("never", "team"))
+		if err := os.Truncate(filepath.Join(dir, name), size); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sparse("large.yaml", 513<<20)
+	sparse("large.txt", 65<<20)
+	file := write(t, dir, "all.yaml", component("good", "team")+
+		"---\napiVersion: backstage.io/v1alpha1\nkind: Location\nmetadata: { name: large }\nspec: { targets: [./large.yaml, .] }\n"+
+		"---\napiVersion: backstage.io/v1alpha1\nkind: API\nmetadata: { name: large }\n"+
+		"spec: { type: openapi, lifecycle: production, owner: team, definition: { $text: ./large.txt } }\n")
+	b := backendtest.Start(t, catalog.Plugin(), unprocessed.Module(), located(file))
+	c := b.As(t, "user:default/guest")
+	var failed map[string]string
+	await(t, "the errors", func() bool {
+		failed = failures(t, c)
+		return failed["location:default/large"] != "" && failed["api:default/large"] != ""
+	})
+	for ref, wants := range map[string][]string{
+		"location:default/large": {
+			"file " + filepath.Join(dir, "large.yaml") + " could not be read: it has 537919488 bytes, and may have 512 MiB",
+			"file " + dir + " could not be read: it is not a regular file",
+		},
+		"api:default/large": {"it has 68157440 bytes, and may have 64 MiB"},
+	} {
+		for _, want := range wants {
+			if !strings.Contains(failed[ref], want) {
+				t.Errorf("the error of %s lacks %q:\n%s", ref, want, failed[ref])
+			}
+		}
+	}
+	await(t, "the good one", func() bool { return exists(c, "component/default/good") })
+	if exists(c, "component/default/never") {
+		t.Error("the one in the large file is served")
 	}
 }
 

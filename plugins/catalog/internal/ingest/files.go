@@ -10,15 +10,37 @@ import (
 	"strings"
 )
 
-// maxFile is the size up to which files are read.
-const maxFile = 64 << 20
+// The sizes up to which files are read: those with entities, of which one is in memory at a time, and those that become part of an entity.
+const (
+	maxEntityFile = 512 << 20
+	maxTextFile   = 64 << 20
+)
 
 // A configured location may be any file: who writes the configuration runs the backend. What stands in such a file may come from others,
 // a checkout for instance. So what it points to must be below the directory of the configured file or below the working directory of the process, and
 // symbolic links must not lead out of there: nobody gets hold of other files of the machine by declaring entities.
 
-// openFile opens a file that a location with the given origin points to.
-func openFile(name, origin string) (io.ReadCloser, error) {
+// openFile opens a file that a location with the given origin points to, unless it is larger than the limit.
+func openFile(name, origin string, limit int64) (io.ReadCloser, error) {
+	f, err := findFile(name, origin)
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	switch {
+	case err != nil:
+	case !info.Mode().IsRegular(): // the likes of /dev/zero have no size, and no end
+		err = errors.New("it is not a regular file")
+	case info.Size() > limit:
+		err = fmt.Errorf("it has %d bytes, and may have %d MiB", info.Size(), limit>>20)
+	default:
+		return f, nil
+	}
+	return nil, errors.Join(err, f.Close())
+}
+
+// findFile opens a file that a location with the given origin may point to.
+func findFile(name, origin string) (*os.File, error) {
 	name = filepath.Clean(name)
 	if name == filepath.Clean(origin) {
 		return os.Open(name)
@@ -44,16 +66,12 @@ func openFile(name, origin string) (io.ReadCloser, error) {
 
 // readFile reads a file that a location with the given origin points to.
 func readFile(name, origin string) (_ []byte, err error) {
-	f, err := openFile(name, origin)
+	f, err := openFile(name, origin, maxTextFile)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
-	if err == nil && len(text) > maxFile {
-		err = fmt.Errorf("it is larger than %d MiB", maxFile>>20)
-	}
-	return text, err
+	return io.ReadAll(f)
 }
 
 func isMissing(err error) bool { return errors.Is(err, fs.ErrNotExist) }

@@ -93,7 +93,7 @@ func (r *run) readLocation(ctx context.Context, location *catalogmodel.LocationR
 // readFile reads the entities of a file.
 func (r *run) readFile(ctx context.Context, location catalogmodel.LocationRef, optional bool) (err error) {
 	r.result.RefreshKeys = append(r.result.RefreshKeys, location.String()) // also if there is nothing yet
-	f, err := openFile(location.Target, r.from.Origin.Target)
+	f, err := openFile(location.Target, r.from.Origin.Target, maxEntityFile)
 	if isMissing(err) {
 		if optional {
 			return nil
@@ -104,7 +104,7 @@ func (r *run) readFile(ctx context.Context, location catalogmodel.LocationRef, o
 		return fmt.Errorf("%s %s could not be read: %w", location.Type, location.Target, err)
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	r.parse(ctx, io.LimitReader(f, maxFile), location)
+	r.parse(ctx, f, location)
 	return nil
 }
 
