@@ -15,6 +15,7 @@ import (
 	"github.com/portico-dev/portico/backend"
 	"github.com/portico-dev/portico/backend/backendtest"
 	"github.com/portico-dev/portico/plugins/catalog"
+	"github.com/portico-dev/portico/plugins/catalog/unprocessed"
 )
 
 func TestMain(m *testing.M) {
@@ -114,9 +115,10 @@ func TestBadEntitiesDoNotHoldUpOthers(t *testing.T) {
 		component("also-good", "team"))
 	file := write(t, dir, "all.yaml", "apiVersion: backstage.io/v1alpha1\nkind: Location\nmetadata: { name: all }\n"+
 		"spec: { targets: [./missing.yaml, ./parts.yaml, /etc/hostname, ../outside.yaml] }\n")
-	b := backendtest.Start(t, catalog.Plugin(), backendtest.Config(map[string]any{"catalog": map[string]any{"locations": []any{
+	b := backendtest.Start(t, catalog.Plugin(), unprocessed.Module(), backendtest.Config(map[string]any{"catalog": map[string]any{"locations": []any{
 		map[string]any{"type": "file", "target": file}}}}))
 	c := settle(t, b, 4)
+	await(t, "the one that is not valid", func() bool { return failures(t, c)["component:default/no owner"] != "" })
 	entity(t, c, "component/default/good")
 	entity(t, c, "component/default/also-good")
 
@@ -145,9 +147,9 @@ func TestBadEntitiesDoNotHoldUpOthers(t *testing.T) {
 			t.Errorf("the status of the Location lacks %q:\n%s", want, messages.String())
 		}
 	}
-	const invalid = "parts.yaml:18:19: "
-	if !strings.Contains(b.Log.String(), invalid) || strings.Contains(messages.String(), invalid) {
-		t.Errorf("the name that is not valid is an error of the entity, and logged with its line:\n%s", messages.String())
+	const invalid = "parts.yaml:18: "
+	if failed := failures(t, c); !strings.Contains(failed["component:default/no owner"], invalid) || strings.Contains(messages.String(), invalid) {
+		t.Errorf("the name that is not valid is an error of the entity, with its line, not of the Location: %v\n%s", failed, messages.String())
 	}
 }
 

@@ -14,8 +14,9 @@
 //	func start(providers catalog.EntityProviders) { providers.AddEntityProvider(cmdb) }
 //
 // What a provider hands over is processed: placeholders ($text, $json, $yaml) are filled in, the entity is validated and related to others, and
-// the files that a Location points to are read and processed in turn. Entities that are not valid are logged, with file and line; all
-// others arrive, and an entity that was valid before stays as it was.
+// the files that a Location points to are read and processed in turn. What is wrong with a file is in the status of its Location, and what is wrong
+// with an entity is its own error (see package unprocessed), each with file and line; all others arrive, and an entity that was valid before
+// stays as it was.
 //
 // # Modules
 //

@@ -330,27 +330,28 @@ func TestBadEntities(t *testing.T) {
 	const before = 6 // lines, before the bad document
 	for name, test := range map[string]struct {
 		document string
-		line     int    // of the mistake in the document, from 1; -1 if the entity itself has the error
+		line     int    // of the mistake in the document, from 1; 0 if the message says it otherwise
 		want     string // what is told after the place
+		itself   bool   // the entity has the error, not the Location
 	}{
-		"no YAML":                     {head + "spec: { type: [\n", 4, "malformed YAML"},
-		"a tab":                       {head + "spec:\n\ttype: service\n", 5, "malformed YAML"},
-		"a key twice":                 {spec("") + "kind: API\n", 5, `the key "kind" is there already`},
-		"not an object":               {"- a\n- b\n", 1, "a document must hold an object"},
-		"an alias of nothing":         {spec(", x: *nope"), 0, "malformed YAML: unknown anchor 'nope' referenced"},
-		"an alias of itself":          {spec(", x: &x [*x]"), 4, "stands inside of what it refers to"},
-		"aliases upon aliases":        {spec("") + bomb, 0, "aliases make the document too large"},
-		"too large":                   {spec("") + "# " + strings.Repeat("x", 11<<20) + "\n", 0, "all.yaml:6:1: the document is longer than 10485760 bytes"},
-		"too deep":                    {spec(", x: " + strings.Repeat("[", 600) + strings.Repeat("]", 600)), 4, "nested more than 512 levels deep"},
-		"no kind":                     {"apiVersion: backstage.io/v1alpha1\nmetadata: { name: bad }\n", 1, "an entity needs the field kind"},
-		"no name":                     {"apiVersion: backstage.io/v1alpha1\nkind: Component\nmetadata: {}\n", 1, "an entity needs the field metadata.name"},
-		"an invalid name":             {strings.Replace(spec(""), "name: bad", "name: 'b a d'", 1), -1, "metadata.name"},
-		"a name that is too long":     {strings.Replace(spec(""), "name: bad", "name: "+strings.Repeat("x", 300), 1), 1, "longer than 200 bytes"},
-		"a kind that isn't allowed":   {strings.Replace(spec(""), "kind: Component", "kind: Group", 1), 1, "is not of an allowed kind"},
-		"a ref that is taken":         {strings.Replace(spec(""), "name: bad", "name: one", 1), 1, "component:default/one is declared a second time"},
-		"an invalid field":            {spec(", dependsOn: 7"), -1, "spec.dependsOn"},
-		"an unknown placeholder file": {spec(", x: { $text: ./missing/nope.md }"), -1, "Placeholder $text could not read location ./missing/nope.md"},
-		"a placeholder elsewhere":     {spec(", x: { $json: 'http://10.0.0.1/x.json' }"), -1, "is not allowed"},
+		"no YAML":                     {head + "spec: { type: [\n", 4, "malformed YAML", false},
+		"a tab":                       {head + "spec:\n\ttype: service\n", 5, "malformed YAML", false},
+		"a key twice":                 {spec("") + "kind: API\n", 5, `the key "kind" is there already`, false},
+		"not an object":               {"- a\n- b\n", 1, "a document must hold an object", false},
+		"an alias of nothing":         {spec(", x: *nope"), 0, "malformed YAML: unknown anchor 'nope' referenced", false},
+		"an alias of itself":          {spec(", x: &x [*x]"), 4, "stands inside of what it refers to", false},
+		"aliases upon aliases":        {spec("") + bomb, 0, "aliases make the document too large", false},
+		"too large":                   {spec("") + "# " + strings.Repeat("x", 11<<20) + "\n", 0, "all.yaml:6:1: the document is longer than 10485760 bytes", false},
+		"too deep":                    {spec(", x: " + strings.Repeat("[", 600) + strings.Repeat("]", 600)), 4, "nested more than 512 levels deep", false},
+		"no kind":                     {"apiVersion: backstage.io/v1alpha1\nmetadata: { name: bad }\n", 1, "an entity needs the field kind", false},
+		"no name":                     {"apiVersion: backstage.io/v1alpha1\nkind: Component\nmetadata: {}\n", 1, "an entity needs the field metadata.name", false},
+		"an invalid name":             {strings.Replace(spec(""), "name: bad", "name: 'b a d'", 1), 3, "metadata.name", true},
+		"a name that is too long":     {strings.Replace(spec(""), "name: bad", "name: "+strings.Repeat("x", 300), 1), 1, "longer than 200 bytes", false},
+		"a kind that isn't allowed":   {strings.Replace(spec(""), "kind: Component", "kind: Group", 1), 1, "is not of an allowed kind", false},
+		"a ref that is taken":         {strings.Replace(spec(""), "name: bad", "name: one", 1), 1, "component:default/one is declared a second time", false},
+		"an invalid field":            {spec(", dependsOn: 7"), 4, "spec.dependsOn", true},
+		"an unknown placeholder file": {spec(", x: { $text: ./missing/nope.md }"), 1, "Placeholder $text could not read location ./missing/nope.md", true},
+		"a placeholder elsewhere":     {spec(", x: { $json: 'http://10.0.0.1/x.json' }"), 1, "is not allowed", true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -371,8 +372,9 @@ func TestBadEntities(t *testing.T) {
 			var got map[string]string
 			told := func() bool {
 				got = failures(t, c)
-				if test.line < 0 {
-					return strings.Contains(fmt.Sprint(got), want)
+				if test.itself {
+					failed := fmt.Sprint(got)
+					return strings.Contains(failed, want) && strings.Contains(failed, test.want) && !strings.Contains(got[l.EntityRef], want)
 				}
 				status := errorsOf(t, c, strings.Replace(l.EntityRef, ":", "/", 1))
 				return strings.Contains(status, want) && strings.Contains(status, test.want) && strings.Contains(got[l.EntityRef], want)

@@ -121,6 +121,7 @@ func (p *Pipeline) attempt(ctx context.Context, work store.Work, last memory) *r
 	run.next.Caches = run.kept()
 	if err != nil {
 		run.next = memory{Caches: last.Caches}
+		err = at(work.Place, err)
 		run.result = store.Result{Work: work, Errors: append(run.result.Errors, AsError(err))}
 		p.log.WarnContext(ctx, "An entity could not be processed", "entity", work.Ref, "location", e.Annotation(catalogmodel.AnnotationManagedByLocation), "error", err)
 	}
@@ -299,22 +300,22 @@ func (r *run) collect(ctx context.Context, out processor.Output) {
 	}
 }
 
-// emit adds an entity to what the processed one leads to, and tells whether it may.
-func (r *run) emit(ctx context.Context, emitted processor.Emitted) bool {
+// emit adds an entity to what the processed one leads to, if it may.
+func (r *run) emit(ctx context.Context, emitted processor.Emitted) {
 	e, location := emitted.Entity, emitted.Location
 	if err := CheckEnvelope(e); err != nil {
 		r.report(ctx, location, err)
-		return false
+		return
 	}
 	ref := e.Ref().String()
 	if r.seen[ref] {
 		r.report(ctx, location, service.ConflictError.Errorf("%s: %s is declared a second time; the first one counts", place(e), ref))
-		return false
+		return
 	}
 	if !r.rules.Allow(e, r.from.Origin) {
 		r.report(ctx, location, service.NotAllowedError.Errorf("%s: entity %s at %s, originated at %s, is not of an allowed kind for that location (see catalog.rules)",
 			place(e), ref, location, r.from.Origin))
-		return false
+		return
 	}
 	r.seen[ref] = true
 	key := emitted.LocationKey
@@ -323,8 +324,32 @@ func (r *run) emit(ctx context.Context, emitted processor.Emitted) bool {
 	}
 	e = e.WithAnnotation(catalogmodel.AnnotationManagedByOriginLocation, r.from.Origin.String()).
 		WithAnnotation(catalogmodel.AnnotationManagedByLocation, location.String())
-	r.result.Emitted = append(r.result.Emitted, store.Ingested{Entity: e, LocationKey: key})
-	return true
+	r.result.Emitted = append(r.result.Emitted, store.Ingested{Entity: e, LocationKey: key, Place: r.doubt(emitted.Entity)})
+}
+
+// doubt is the place of what seems to be wrong with an entity as it stands in its file, which is not known any more when it is processed. An entity
+// that may be completed until then has the place of its beginning, and one that is valid none: it stays the same when it only moves in its file.
+func (r *run) doubt(e catalogmodel.Entity) string {
+	if e.File() == "" {
+		return ""
+	}
+	err := r.registry.Validate(e.WithDefaultNamespace(catalogmodel.DefaultNamespace))
+	if err == nil && !hasPlaceholder(e.Value()) {
+		return ""
+	}
+	line := e.Value().Position().Line
+	if invalid := (*catalogmodel.ValidationError)(nil); errors.As(err, &invalid) && invalid.Violations[0].Position.Line > 0 {
+		line = invalid.Violations[0].Position.Line
+	}
+	return fmt.Sprintf("%s:%d", e.File(), line)
+}
+
+// at is an error with the place of what it is about, if that is known.
+func at(place string, err error) error {
+	if place == "" {
+		return err
+	}
+	return fmt.Errorf("%s: %w", place, err)
 }
 
 // report adds to the errors of a result that does not fail.

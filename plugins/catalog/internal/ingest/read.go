@@ -157,21 +157,7 @@ func (r *run) parse(ctx context.Context, stream io.Reader, location catalogmodel
 			r.result.Partial = true // which entity it was meant to be is unknown
 			continue
 		}
-		if r.emit(ctx, processor.Emitted{Entity: e, Location: location}) {
-			r.foresee(ctx, e, location)
-		}
-	}
-}
-
-// foresee logs what will be wrong with an entity when it is processed, now that its line is known. It is no error of the Location: the entity
-// will have it itself. Foresee says nothing of those that are completed before they are validated.
-func (r *run) foresee(ctx context.Context, e catalogmodel.Entity, location catalogmodel.LocationRef) {
-	p := r.processors
-	if len(p.early)+len(p.late)+len(p.validators) > 0 || hasPlaceholder(e.Value()) || CheckEnvelope(e) != nil {
-		return
-	}
-	if err := r.registry.Validate(e.WithDefaultNamespace(catalogmodel.DefaultNamespace)); err != nil {
-		r.log.WarnContext(ctx, "An entity at a location is not valid", "location", location.String(), "error", err)
+		r.emit(ctx, processor.Emitted{Entity: e, Location: location})
 	}
 }
 

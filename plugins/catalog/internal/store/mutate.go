@@ -18,6 +18,8 @@ type Ingested struct {
 	Entity catalogmodel.Entity
 	// LocationKey guards the entity: others that bring it with another key are refused. Empty: it may be taken by one with a key.
 	LocationKey string
+	// Place is where what may turn out to be wrong with the entity stands, as file and line. Empty: not known, or nothing is expected to be.
+	Place string
 }
 
 // Conflict tells of an entity that was refused because somebody else has brought it.
@@ -118,9 +120,9 @@ func (w *writer) mutate(ctx context.Context, provider string, entities []prepare
 	return taken.conflicts, w.deleteUnreferenced(ctx, gone)
 }
 
-// prepared is an entity in the form that is stored.
+// prepared is an entity in the form that is stored: its JSON and, where one is known, a line break and its place.
 type prepared struct {
-	ref, json, hash, key string
+	ref, text, hash, key string
 }
 
 func prepare(entities []Ingested) []prepared {
@@ -128,8 +130,11 @@ func prepare(entities []Ingested) []prepared {
 	var buffer []byte
 	for i, e := range entities {
 		buffer = e.Entity.AppendJSON(buffer[:0])
-		all[i] = prepared{ref: e.Entity.Ref().String(), json: string(buffer), key: e.LocationKey}
-		all[i].hash = hash(all[i].json)
+		if e.Place != "" {
+			buffer = append(append(buffer, '\n'), e.Place...)
+		}
+		all[i] = prepared{ref: e.Entity.Ref().String(), text: string(buffer), key: e.LocationKey}
+		all[i].hash = hash(all[i].text)
 	}
 	return all
 }
@@ -239,7 +244,7 @@ func (w *writer) ingest(ctx context.Context, entities []prepared) (taken, error)
 func (w *writer) contents(entities []prepared) []ingestedRow {
 	rows := make([]ingestedRow, len(entities))
 	each(len(rows), func(i int) {
-		rows[i] = ingestedRow{Ref: entities[i].ref, Entity: w.store.packer.pack([]byte(entities[i].json))}
+		rows[i] = ingestedRow{Ref: entities[i].ref, Entity: w.store.packer.pack([]byte(entities[i].text))}
 	})
 	return rows
 }

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"fmt"
 	"runtime"
 	"sync"
@@ -48,6 +49,13 @@ func (p packer) unpack(packed []byte) ([]byte, error) {
 		return nil, fmt.Errorf("a compressed entity can't be read: %w", err)
 	}
 	return json, nil
+}
+
+// unpackIngested is an entity as it was brought, and its place.
+func (p packer) unpackIngested(packed []byte) (json []byte, place string, err error) {
+	text, err := p.unpack(packed)
+	json, at, _ := bytes.Cut(text, []byte("\n")) // which JSON as the catalog writes it does not have
+	return json, string(at), err
 }
 
 // each calls do with the numbers below n, on all cores.

@@ -20,6 +20,8 @@ type Work struct {
 	Ref string
 	// JSON is the entity as it was ingested.
 	JSON []byte
+	// Place is that of what was ingested.
+	Place string
 	// Hash is that of the result stored last, or empty.
 	Hash string
 	// Memory is what that result remembers.
@@ -104,7 +106,7 @@ func (s *Store) Claim(ctx context.Context, limit int, next time.Time, settled fu
 	work, failures := make([]Work, len(rows)), make([]error, len(rows))
 	each(len(rows), func(i int) {
 		work[i] = unsettled[rows[i].Ref]
-		work[i].JSON, failures[i] = s.packer.unpack(rows[i].Entity)
+		work[i].JSON, work[i].Place, failures[i] = s.packer.unpackIngested(rows[i].Entity)
 	})
 	if err := errors.Join(failures...); err != nil {
 		return nil, 0, fmt.Errorf("catalog: reading entities to process: %w", err)

@@ -62,7 +62,7 @@ type ingestedRow struct {
 	bun.BaseModel `bun:"table:ingested_entities"`
 
 	Ref    string `bun:"entity_ref"`
-	Entity []byte `bun:"entity"` // packed
+	Entity []byte `bun:"entity"` // packed, with its place
 }
 
 type referenceRow struct {

@@ -63,7 +63,7 @@ func (s *Store) unprocessed(ctx context.Context, query string) ([]Unprocessed, e
 	}
 	all := make([]Unprocessed, len(rows))
 	for i, row := range rows {
-		ingested, err := s.packer.unpack(row.Ingested)
+		ingested, _, err := s.packer.unpackIngested(row.Ingested)
 		if err != nil {
 			return nil, fmt.Errorf("catalog: %s as it was brought: %w", row.Ref, err)
 		}
