@@ -132,7 +132,7 @@ func (r *Registry) lookup(e Entity) *compiledKind {
 	return r.kinds[key]
 }
 
-// Kinds returns the definitions in the order of kind and spec.type.
+// Kinds returns the definitions in the order of kind and spec.type, with the inverses of all relations that have one.
 func (r *Registry) Kinds() []Definition {
 	seen := map[*compiledKind]bool{}
 	var out []Definition
@@ -189,14 +189,17 @@ func (c *schemaCompiler) compileKind(d Definition, number int) (*compiledKind, e
 	if d.Kind == "" || len(d.APIVersions) == 0 {
 		return nil, fmt.Errorf("catalogmodel: %s: a definition needs a Kind and at least one of APIVersions", describe(d))
 	}
-	k := &compiledKind{definition: d}
-	for _, field := range d.Relations {
+	d.Relations = slices.Clone(d.Relations)
+	k := &compiledKind{}
+	for i, field := range d.Relations {
 		if field.Path == "" || field.Type == "" {
 			return nil, fmt.Errorf("catalogmodel: %s: a relation field needs a Path and a Type, but is %+v", describe(d), field)
 		}
 		field.Inverse = cmp.Or(field.Inverse, inverse(field.Type))
+		d.Relations[i] = field
 		k.relations = append(k.relations, compiledRelation{field, strings.Split(field.Path, ".")})
 	}
+	k.definition = d
 	name := fmt.Sprintf("kind-%d", number)
 	schema := cmp.Or(d.Schema, "true")
 	if err := c.compiler.AddResource(schemaBase+name, strings.NewReader(schema)); err != nil {

@@ -14,7 +14,11 @@ import (
 
 // actions are what the catalog does for programs and language models, by the names and inputs of Backstage. They go through the REST API, on
 // behalf of whoever invokes them: what that allows, refuses and records holds for them too.
-type actions struct{ client *catalogclient.Client }
+type actions struct {
+	client *catalogclient.Client
+	// model describes the kinds of entities that there are.
+	model string
+}
 
 func (a actions) register(registry service.ActionsRegistry) error {
 	reads := service.ActionAttributes{ReadOnly: true, Idempotent: true}
@@ -23,6 +27,10 @@ func (a actions) register(registry service.ActionsRegistry) error {
 			Name: "get-catalog-entity", Title: "Get Catalog Entity", Attributes: reads,
 			Description: "Gets one entity of the software catalog by its name; kind and namespace tell it from others of that name.",
 		}, a.entity),
+		service.NewAction(service.ActionInfo{
+			Name: "get-catalog-model-description", Title: "Get a Catalog Model Description", Attributes: reads,
+			Description: "Describes, as Markdown, which kinds of entities the software catalog has, their fields, and how they relate.",
+		}, a.describe),
 		service.NewAction(service.ActionInfo{
 			Name: "query-catalog-entities", Title: "Query Catalog Entities", Attributes: reads,
 			Description: "Finds entities of the software catalog: by a predicate over their fields, by text, in any order, page by page.\n\n" + predicates,
@@ -81,6 +89,14 @@ func (a actions) entity(ctx context.Context, in entityName) (map[string]any, err
 	}
 	return nil, service.ConflictError.Errorf("Multiple entities found with name %q, please provide more specific filters. Entities found: %s",
 		in.Name, strings.Join(refs, ", "))
+}
+
+type modelDescription struct {
+	Description string `json:"description" jsonschema:"the model of the catalog, as Markdown"`
+}
+
+func (a actions) describe(context.Context, struct{}) (modelDescription, error) {
+	return modelDescription{a.model}, nil
 }
 
 type entityQuery struct {

@@ -3,11 +3,42 @@ package catalog_test
 import (
 	"encoding/json"
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/portico-dev/portico/backend/backendtest"
+	"github.com/portico-dev/portico/catalogmodel"
+	"github.com/portico-dev/portico/plugin"
 	"github.com/portico-dev/portico/plugins/catalog"
 )
+
+// TestModelDescription has a module add a kind, which is described as those are that are built in.
+func TestModelDescription(t *testing.T) {
+	t.Parallel()
+	b := backendtest.Start(t, catalog.Plugin(), plugin.NewModule("catalog", "runbooks", plugin.Init(func(processing catalog.Processing) {
+		processing.AddKind(catalogmodel.Definition{
+			Kind: "Runbook", APIVersions: []string{"acme.com/v1"},
+			Schema: `{"properties": {"spec": {"required": ["about"], "properties": {
+				"about": {"type": "string", "description": "What it helps with."}, "steps": {"type": ["array", "string"]}}}}}`,
+			Relations: []catalogmodel.RelationField{{Path: "spec.about", Type: "describes", Inverse: "describedBy", DefaultKind: "Component"}},
+		})
+	})))
+	res := b.As(t, "user:default/guest").Post("/api/catalog/.backstage/actions/v1/actions/catalog:get-catalog-model-description/invoke", map[string]any{})
+	text := backendtest.JSON[struct{ Output struct{ Description string } }](t, res).Output.Description
+	for _, want := range []string{
+		"### Runbook\n\napiVersion: acme.com/v1\n\n" +
+			"- spec.about: string, required; makes the relation describes to a Component, unless the reference names another kind. What it helps with.\n- spec.steps\n",
+		"### Component\n\napiVersion: backstage.io/v1alpha1 or backstage.io/v1beta1\n",
+		"- spec.owner: string, required; makes the relation ownedBy to a Group, unless the reference names another kind\n",
+		"### API with spec.type mcp-server\n",
+		"- describes; seen from the other entity, describedBy\n",
+		"- ownedBy; seen from the other entity, ownerOf\n",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the description lacks %q:\n%s", want, text)
+		}
+	}
+}
 
 func TestActions(t *testing.T) {
 	t.Parallel()

@@ -27,7 +27,8 @@
 //	Analysis          catalogAnalysisExtensionPoint
 //	Permissions       addPermissionRules of the permissions registry
 //
-// addModelSource has no counterpart: kinds are Go values ([Processing].AddKind), and catalogmodel describes them. setAllowedLocationTypes replaces
+// addModelSource has no counterpart: kinds are Go values ([Processing].AddKind), and the action get-catalog-model-description tells of their
+// schemas and relations, of those of modules as of those that are built in. setAllowedLocationTypes replaces
 // the list; AllowLocationTypes adds to url. A module's rule on entities is a query, so that it costs no more than one of the catalog's:
 //
 //	func start(permissions catalog.Permissions) { permissions.AddPermissionRules(isInTier) }

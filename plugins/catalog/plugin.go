@@ -81,7 +81,11 @@ func start(d deps) error {
 	if d.Config.Has("catalog.stitchingStrategy") {
 		d.Log.Info("catalog.stitchingStrategy has no effect: final entities are made as soon as what they are made of is stored")
 	}
-	pipeline, err := newPipeline(d, settings)
+	registry, err := newRegistry(d)
+	if err != nil {
+		return err
+	}
+	pipeline, err := newPipeline(d, settings, registry)
 	if err != nil {
 		return err
 	}
@@ -115,7 +119,7 @@ func start(d deps) error {
 	if err := scm.follow(d.Events, d.SCMEvents.sources); err != nil {
 		return err
 	}
-	if err := (actions{d.Client}).register(d.Actions); err != nil {
+	if err := (actions{client: d.Client, model: describeModel(registry.Kinds())}).register(d.Actions); err != nil {
 		return err
 	}
 	register(router, d, settings, allowed, entities, s, pipeline, engine)
@@ -147,13 +151,17 @@ func start(d deps) error {
 	return nil
 }
 
-func newPipeline(d deps, s settings) (*ingest.Pipeline, error) {
-	if err := errors.Join(append(d.Processing.mistakes, d.Analysis.mistakes...)...); err != nil {
-		return nil, err
-	}
+func newRegistry(d deps) (*catalogmodel.Registry, error) {
 	registry, err := catalogmodel.NewRegistry(catalogmodel.Config{Kinds: d.Processing.kinds, Formats: d.Processing.formats})
 	if err != nil {
 		return nil, fmt.Errorf("catalog: the kinds that modules add: %w", err)
+	}
+	return registry, nil
+}
+
+func newPipeline(d deps, s settings, registry *catalogmodel.Registry) (*ingest.Pipeline, error) {
+	if err := errors.Join(append(d.Processing.mistakes, d.Analysis.mistakes...)...); err != nil {
+		return nil, err
 	}
 	return ingest.New(ingest.Options{
 		Rules: s.rules, Registry: registry, URLs: d.URLs, Integrations: d.Integrations,
