@@ -39,7 +39,8 @@ const text = `{
 		"/things/{id}": {
 			"get": {"parameters": [
 				{"name": "id", "in": "path", "schema": {"type": "string"}},
-				{"name": "facet", "in": "query", "required": true, "schema": {"type": "array", "items": {"type": "string"}}}
+				{"name": "facet", "in": "query", "required": true, "allowEmptyValue": true,
+					"schema": {"type": "array", "items": {"type": "string"}, "contains": {"minLength": 1}}}
 			]},
 			"put": {"requestBody": {"content": {"application/x-ndjson": {"schema": {"type": "object"}}}}}
 		}
@@ -77,6 +78,9 @@ func TestParametersThatAreTaken(t *testing.T) {
 		{"/things", "dry=Yes", openapi.Query{"dry": {"Yes"}}},
 		{"/things", "text=", openapi.Query{"text": {""}}},
 		{"/things/:id", "facet=kind", openapi.Query{"facet": {"kind"}}},
+		{"/things/:id", "facet=&facet=kind", openapi.Query{"facet": {"", "kind"}}},
+		{"/things", "limit=0", openapi.Query{"limit": {"0"}}},
+		{"/things", "limit=100", openapi.Query{"limit": {"100"}}},
 		{"/elsewhere", "what=ever", nil},
 	} {
 		got, err := doc.Check(httptest.NewRequest(http.MethodGet, "/?"+test.raw, nil), test.route)
@@ -103,6 +107,7 @@ func TestParametersThatAreRefused(t *testing.T) {
 		{"/things", "fields=a,c", `request/query/fields/1 must be one of "a", "b"`},
 		{"/things", "dry=perhaps", "request/query/dry must be boolean, not string"},
 		{"/things/:id", "", "request/query must have required property 'facet'"},
+		{"/things/:id", "facet=&facet=", "request/query/facet/0 length must be >= 1, but got 0"},
 	} {
 		_, err := doc.Check(httptest.NewRequest(http.MethodGet, "/?"+test.raw, nil), test.route)
 		if !errors.Is(err, service.InputError) || err.Error() != service.InputError.Errorf("%s", test.want).Error() {

@@ -3,6 +3,8 @@ package openapi
 import (
 	"encoding/json"
 	"math"
+	"slices"
+	"unicode/utf8"
 
 	"github.com/santhosh-tekuri/jsonschema/v5"
 )
@@ -23,13 +25,18 @@ func (s *schema) validate(v any) error {
 	return s.whole.Validate(v)
 }
 
-// shape is what a schema says with the keywords type, required, properties, additionalProperties: false and items.
+// shape is what a schema says with the keywords type, minimum, maximum, minLength, required, properties, additionalProperties: false, items and
+// contains.
 type shape struct {
 	typeName   string
+	minimum    *float64
+	maximum    *float64
+	minLength  int
 	required   []string
 	properties map[string]*shape
 	closed     bool // there are no other properties
 	items      *shape
+	contains   *shape
 	more       bool // it has other keywords
 }
 
@@ -46,6 +53,12 @@ func newShape(text json.RawMessage) *shape {
 		case "description", "format", "default":
 		case "type":
 			err = json.Unmarshal(value, &s.typeName)
+		case "minimum":
+			err = json.Unmarshal(value, &s.minimum)
+		case "maximum":
+			err = json.Unmarshal(value, &s.maximum)
+		case "minLength":
+			err = json.Unmarshal(value, &s.minLength)
 		case "required":
 			err = json.Unmarshal(value, &s.required)
 		case "properties":
@@ -60,6 +73,8 @@ func newShape(text json.RawMessage) *shape {
 			s.more = s.more || !s.closed
 		case "items":
 			s.items = newShape(value)
+		case "contains":
+			s.contains = newShape(value)
 		default:
 			s.more = true
 		}
@@ -78,18 +93,18 @@ func (s *shape) fits(v any) bool {
 	}
 	switch v := v.(type) {
 	case string:
-		return s.is("string")
+		return s.is("string") && utf8.RuneCountInString(v) >= s.minLength
 	case bool:
 		return s.is("boolean")
 	case float64:
-		return s.is("number") || s.is("integer") && v == math.Trunc(v)
+		return (s.is("number") || s.is("integer") && v == math.Trunc(v)) && (s.minimum == nil || v >= *s.minimum) && (s.maximum == nil || v <= *s.maximum)
 	case []any:
 		for _, item := range v {
 			if !s.items.fits(item) {
 				return false
 			}
 		}
-		return s.is("array")
+		return s.is("array") && (s.contains == nil || slices.ContainsFunc(v, s.contains.fits))
 	case map[string]any:
 		for _, name := range s.required {
 			if _, there := v[name]; !there {
