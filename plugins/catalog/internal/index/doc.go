@@ -5,5 +5,6 @@
 // their ordinals in that order. Fields and orders are made when they are first asked for, and are kept up to date from then on.
 //
 // Most of the memory is that of the entities themselves. Their JSON is compressed, each by itself but with a dictionary of what entities look
-// like, and their terms are kept as places in it. Unpacking one takes about a microsecond, which is little beside answering a request.
+// like, and their terms are kept as places in it. Unpacking one takes about a microsecond. The few that are asked for again and again are kept
+// unpacked as well, and so are, until the next change, the counts of facets.
 package index

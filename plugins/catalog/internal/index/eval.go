@@ -1,6 +1,8 @@
 package index
 
 import (
+	"cmp"
+	"slices"
 	"strings"
 
 	"github.com/RoaringBitmap/roaring/v2"
@@ -12,21 +14,9 @@ import (
 func (x *Index) eval(p query.Predicate) *roaring.Bitmap {
 	switch p := p.(type) {
 	case query.All:
-		set := x.all
-		for _, part := range p {
-			if set == x.all {
-				set = x.eval(part)
-			} else {
-				set = roaring.And(set, x.eval(part))
-			}
-		}
-		return set
+		return intersection(x.all, x.evalEach(p))
 	case query.Any:
-		sets := make([]*roaring.Bitmap, len(p))
-		for i, part := range p {
-			sets[i] = x.eval(part)
-		}
-		return roaring.FastOr(sets...)
+		return roaring.FastOr(x.evalEach(p)...)
 	case query.Not:
 		return roaring.AndNot(x.all, x.eval(p.Predicate))
 	case query.Exists:
@@ -45,6 +35,30 @@ func (x *Index) eval(p query.Predicate) *roaring.Bitmap {
 		return x.all
 	}
 	return roaring.New()
+}
+
+func (x *Index) evalEach(parts []query.Predicate) []*roaring.Bitmap {
+	sets := make([]*roaring.Bitmap, len(parts))
+	for i, part := range parts {
+		sets[i] = x.eval(part)
+	}
+	return sets
+}
+
+// intersection is the set of what is in all sets: everything, without any set. It begins with the smallest ones, which leave little to look at.
+func intersection(everything *roaring.Bitmap, sets []*roaring.Bitmap) *roaring.Bitmap {
+	switch len(sets) {
+	case 0:
+		return everything
+	case 1:
+		return sets[0]
+	}
+	slices.SortFunc(sets, func(a, b *roaring.Bitmap) int { return cmp.Compare(a.GetCardinality(), b.GetCardinality()) })
+	set := roaring.And(sets[0], sets[1])
+	for _, other := range sets[2:] {
+		set.And(other)
+	}
+	return set
 }
 
 // in is the set of entities that have one of the values.

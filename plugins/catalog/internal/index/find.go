@@ -223,32 +223,37 @@ type Count struct {
 }
 
 // Facets counts the values of each field among the entities for which the predicate holds, in the order of the values, which keep
-// their spelling.
+// their spelling. The counts must not be changed: others may get the same.
 func (x *Index) Facets(where query.Predicate, fields []string) map[string][]Count {
 	keys := make([]string, len(fields))
 	for i, field := range fields {
 		keys[i] = strings.ToLower(field)
 	}
 	defer x.read(where, keys)()
-	set := x.all
-	if where != nil {
-		set = x.eval(where)
-	}
-	members := newDense(set)
+	var set *roaring.Bitmap
+	var members dense
+	condition := string(query.AppendJSON(nil, where))
 	facets := make(map[string][]Count, len(fields))
 	for i, field := range fields {
-		facets[field] = x.facet(set, members, keys[i])
+		facets[field] = x.counts.get(counted{condition, keys[i]}, func() []Count {
+			if set == nil {
+				set = x.eval(where)
+				members = newDense(set)
+			}
+			return x.facet(set, members, keys[i])
+		})
 	}
 	return facets
 }
 
 func (x *Index) facet(set *roaring.Bitmap, members dense, key string) []Count {
-	counts := []Count{}
 	f := x.field(key)
 	if f == nil {
-		return counts
+		return []Count{}
 	}
-	for _, i := range f.inOrder() {
+	places := f.inOrder()
+	counts := make([]Count, 0, len(places))
+	for _, i := range places {
 		v := &f.values[i]
 		n := 0
 		switch {

@@ -2,6 +2,7 @@ package index
 
 import (
 	"fmt"
+	"hash/maphash"
 	"maps"
 	"math"
 	"runtime"
@@ -11,7 +12,6 @@ import (
 	"sync/atomic"
 
 	"github.com/RoaringBitmap/roaring/v2"
-	"github.com/klauspost/compress/s2"
 
 	"github.com/portico-dev/portico/catalogmodel"
 	"github.com/portico-dev/portico/plugins/catalog/internal/query"
@@ -27,9 +27,10 @@ type Entry struct {
 
 // Index holds entities. It is safe for concurrent use.
 type Index struct {
-	applying   sync.Mutex // held during a change, most of which readers need not wait for
-	dictionary *s2.Dict   // with which entities are packed
-	trained    int        // how many entities there were when it was made
+	applying   sync.Mutex  // held during a change, most of which readers need not wait for
+	dictionary *dictionary // with which entities are packed
+	trained    int         // how many entities there were when it was made
+	unpacked   *unpacked
 
 	mu     sync.RWMutex
 	docs   []doc    // by ordinal
@@ -41,6 +42,7 @@ type Index struct {
 	fields map[uint32]*field // by number of the key
 	orders map[string]*order // by key
 	clock  atomic.Int64      // counts queries
+	counts counts
 }
 
 // The most fields and orders that are kept. What has not been used for the longest time goes first.
@@ -58,7 +60,7 @@ type doc struct {
 // New returns an empty index.
 func New() *Index {
 	return &Index{
-		all: roaring.New(), byRef: map[string]uint32{}, byUID: map[string]uint32{},
+		unpacked: &unpacked{seed: maphash.MakeSeed()}, all: roaring.New(), byRef: map[string]uint32{}, byUID: map[string]uint32{},
 		keys: &keys{numbers: map[string]uint32{}}, fields: map[uint32]*field{}, orders: map[string]*order{},
 	}
 }
@@ -84,6 +86,7 @@ func (x *Index) Apply(entries []Entry) error {
 	for _, o := range x.orders {
 		o.update(x, changed)
 	}
+	x.counts.forget()
 	if len(failures) > 0 {
 		return fmt.Errorf("entities that can't be searched: %s", strings.Join(failures, "; "))
 	}
@@ -98,14 +101,14 @@ func (x *Index) train(entries []Entry) {
 		return
 	}
 	x.trained = n
-	x.dictionary = newDictionary(func(yield func([]byte) bool) {
+	x.dictionary = &dictionary{unpacked: x.unpacked, words: newDictionary(func(yield func([]byte) bool) {
 		const samples = 64
 		for i := 0; i < n; i += 1 + n/samples {
 			if i < len(entries) && !yield(entries[i].JSON) || i >= len(entries) && !yield(x.docs[i-len(entries)].JSON()) {
 				return
 			}
 		}
-	})
+	})}
 }
 
 // extracted is an entity with its terms.

@@ -13,10 +13,10 @@ import (
 
 // Entity is a final entity, in a form that takes little memory. The zero Entity is none.
 type Entity struct {
-	dictionary *s2.Dict // with which the JSON is compressed
-	packed     []byte   // the terms, and then the JSON
-	terms      uint32   // the length of the former
-	size       uint32   // of the JSON before it was compressed
+	dictionary *dictionary // with which the JSON is compressed
+	packed     []byte      // the terms, and then the JSON
+	terms      uint32      // the length of the former
+	size       uint32      // of the JSON before it was compressed
 }
 
 // Of each term, its code and the number of its key are kept. A code from codeText on is that plus twice the length of a text. If it is even, the
@@ -55,9 +55,20 @@ func JSON(entities []Entity) [][]byte {
 func (e Entity) AppendJSON(to []byte) []byte {
 	from, end := len(to), len(to)+e.Size()
 	to = slices.Grow(to, e.Size())[:end]
-	if _, err := e.dictionary.Decode(to[from:end:end], e.packed[e.terms:]); err != nil {
+	if _, err := e.dictionary.words.Decode(to[from:end:end], e.packed[e.terms:]); err != nil {
 		panic("index: a packed entity can't be unpacked: " + err.Error()) // nothing but pack makes them
 	}
+	return to
+}
+
+// AppendLikely is AppendJSON for an entity that others are likely to ask for soon, as those on one page are and those of a whole catalog are not.
+func (e Entity) AppendLikely(to []byte) []byte {
+	if json := e.dictionary.unpacked.of(e); json != nil {
+		return append(to, json...)
+	}
+	from := len(to)
+	to = e.AppendJSON(to)
+	e.dictionary.unpacked.offer(e, to[from:])
 	return to
 }
 
@@ -111,7 +122,7 @@ func (e Entity) termsOf(room *[]byte, wanted func(key uint32) bool) iter.Seq2[ui
 
 // packer packs entities. It is for one goroutine.
 type packer struct {
-	dictionary   *s2.Dict
+	dictionary   *dictionary
 	terms, block []byte // room
 }
 
@@ -143,7 +154,7 @@ func (p *packer) pack(json []byte, terms []query.Term, keys []uint32) Entity {
 	p.block = slices.Grow(p.block[:0], s2.MaxEncodedLen(len(json)))
 	return Entity{
 		dictionary: p.dictionary,
-		packed:     slices.Concat(packed, p.dictionary.Encode(p.block, json)),
+		packed:     slices.Concat(packed, p.dictionary.words.Encode(p.block, json)),
 		terms:      uint32(len(packed)),
 		size:       uint32(len(json)),
 	}
@@ -157,7 +168,13 @@ func place(text, part string, from int) int {
 	return strings.Index(text[:min(from+len(part), len(text))], part)
 }
 
-// newDictionary makes a dictionary from what entities look like.
+// dictionary is what entities look like.
+type dictionary struct {
+	words    *s2.Dict
+	unpacked *unpacked
+}
+
+// newDictionary makes a dictionary of samples.
 func newDictionary(samples iter.Seq[[]byte]) *s2.Dict {
 	// The beginning and the end of a long sample: in between, it is most likely unlike others.
 	const most = 1 << 10

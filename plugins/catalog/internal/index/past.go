@@ -18,7 +18,7 @@ func (x *Index) Clone() *Index {
 	x.applying.Lock()
 	defer x.applying.Unlock()
 	return &Index{
-		dictionary: x.dictionary, trained: x.trained,
+		dictionary: x.dictionary, trained: x.trained, unpacked: x.unpacked,
 		docs: slices.Clone(x.docs), free: slices.Clone(x.free), all: x.all.Clone(), byRef: maps.Clone(x.byRef), byUID: maps.Clone(x.byUID),
 		keys: x.keys, fields: map[uint32]*field{}, orders: map[string]*order{},
 	}
