@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 
 	"github.com/labstack/echo/v4"
 
@@ -25,6 +26,7 @@ type API struct {
 	parents Parents
 	access  *access.Control
 	past    Past
+	rooms   *sync.Pool // of *[]byte, in which answers are put together
 }
 
 // Parents answers, for each of some refs, the refs of the entities that it came from.
@@ -32,7 +34,7 @@ type Parents func(ctx context.Context, refs []string) (map[string][]string, erro
 
 // New returns an API that answers from the index and, for what that does not know, by parents and past; to each what they may see.
 func New(x *index.Index, parents Parents, past Past, access *access.Control) *API {
-	return &API{index: x, parents: parents, past: past, access: access}
+	return &API{index: x, parents: parents, past: past, access: access, rooms: &sync.Pool{New: func() any { return new([]byte) }}}
 }
 
 // Register adds the routes.
@@ -58,7 +60,7 @@ func (a *API) byName(c echo.Context) error {
 	if !found.Exists() {
 		return service.NotFoundError.Errorf("No entity named '%s' found, with kind '%s' in namespace '%s'", ref.Name, ref.Kind, ref.Namespace)
 	}
-	return c.Blob(http.StatusOK, jsonType, found.JSON())
+	return a.answer(c, nil, []index.Entity{found}, framing{})
 }
 
 // pathRef is the entity that the path of a request names.
@@ -75,7 +77,7 @@ func (a *API) byUID(c echo.Context) error {
 	if !found.Exists() {
 		return service.NotFoundError.Errorf("No entity with uid %s", c.Param("uid"))
 	}
-	return c.Blob(http.StatusOK, jsonType, found.JSON())
+	return a.answer(c, nil, []index.Entity{found}, framing{})
 }
 
 func (a *API) byRefs(c echo.Context) error {
@@ -84,7 +86,7 @@ func (a *API) byRefs(c echo.Context) error {
 	if err := decode(c, body{"entityRefs": &refs, "fields": &names, "query": &predicate}); err != nil {
 		return err
 	}
-	where, _, err := parseFilter(parameters(c))
+	where, err := parseFilter(parameters(c))
 	if err != nil {
 		return err
 	}
@@ -99,7 +101,7 @@ func (a *API) byRefs(c echo.Context) error {
 	if where, err = a.visible(c, both(where, also)); err != nil {
 		return err
 	}
-	return answer(c, fields, a.index.ByRef(refs, where), `{"items":`, "}")
+	return a.answer(c, fields, a.index.ByRef(refs, where), framing{`{"items":[`, "]}"})
 }
 
 // visible is a condition together with what the caller may see.
@@ -163,7 +165,7 @@ func (a *API) ancestry(c echo.Context) error {
 
 func (a *API) entities(c echo.Context) error {
 	params := parameters(c)
-	where, _, err := parseFilter(params)
+	where, err := parseFilter(params)
 	if err != nil {
 		return err
 	}
@@ -183,7 +185,7 @@ func (a *API) entities(c echo.Context) error {
 		if len(orders) > 0 {
 			q.Order = &orders[0]
 		}
-		return answer(c, fields, a.index.Find(q).Entities, "", "")
+		return a.answer(c, fields, a.index.Find(q).Entities, array)
 	}
 	if limited && limit == 0 {
 		return service.InputError.Errorf("Invalid limit, must be greater than zero")
@@ -207,7 +209,7 @@ func (a *API) entities(c echo.Context) error {
 	if more {
 		c.Response().Header().Set("Link", "<"+nextLink(c, limit, offset+limit)+`>; rel="next"`)
 	}
-	return answer(c, fields, found, "", "")
+	return a.answer(c, fields, found, array)
 }
 
 // nextLink is the URL of the next page, relative to the plugin as in Backstage.
@@ -237,59 +239,5 @@ func reencode(text string) string {
 }
 
 func encodeForm(text string) string {
-	return strings.NewReplacer("~", "%7E", "%2A", "*").Replace(url.QueryEscape(text))
-}
-
-// answer answers entities, projected to fields, as an array between two texts. Those that do not exist become null. What is long is
-// written piece by piece.
-func answer(c echo.Context, fields query.Fields, entities []index.Entity, before, after string) error {
-	size := len(before) + len(after) + 2
-	for _, entity := range entities {
-		size += max(entity.Size(), len("null")) + 1
-	}
-	body := make([]byte, 0, min(size, piece+piece/4))
-	body = append(append(body, before...), '[')
-	for i, entity := range entities {
-		if i > 0 {
-			body = append(body, ',')
-		}
-		var err error
-		if body, err = appendEntity(body, fields, entity); err != nil {
-			return err
-		}
-		if len(body) < piece {
-			continue
-		}
-		if !c.Response().Committed {
-			c.Response().Header().Set(echo.HeaderContentType, jsonType)
-			c.Response().WriteHeader(http.StatusOK)
-		}
-		if _, err := c.Response().Write(body); err != nil {
-			return nil // the client has gone
-		}
-		body = body[:0]
-	}
-	body = append(append(body, ']'), after...)
-	if c.Response().Committed {
-		_, _ = c.Response().Write(body)
-		return nil
-	}
-	return c.Blob(http.StatusOK, jsonType, body)
-}
-
-// piece is about how many bytes of a long answer are written at a time.
-const piece = 256 << 10
-
-func appendEntity(body []byte, fields query.Fields, entity index.Entity) ([]byte, error) {
-	switch {
-	case !entity.Exists():
-		return append(body, "null"...), nil
-	case len(fields) == 0:
-		return entity.AppendJSON(body), nil
-	}
-	e, err := catalogmodel.ParseJSON(entity.JSON())
-	if err != nil {
-		return body, err
-	}
-	return fields.Select(e).AppendJSON(body), nil
+	return strings.ReplaceAll(strings.ReplaceAll(url.QueryEscape(text), "~", "%7E"), "%2A", "*")
 }

@@ -53,7 +53,7 @@ func (b Bulk) Register(router Router) {
 // in either form, and changes behind the cursor in the header tell which.
 func (b Bulk) export(c echo.Context) error {
 	params := parameters(c)
-	where, _, err := parseFilter(params)
+	where, err := parseFilter(params)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"encoding/json"
 	"slices"
 	"strconv"
 	"strings"
@@ -34,12 +35,11 @@ func (a *API) byQuery(c echo.Context) error {
 		}
 		return a.page(c, cursor, fields, 0, limit, false)
 	}
-	_, text, err := parseFilter(params)
-	if err != nil {
+	var cursor query.Cursor
+	if cursor.Query, err = parseFilter(params); err != nil {
 		return err
 	}
 	offset, _ := params.Int("offset")
-	cursor := query.Cursor{Query: text}
 	if cursor.Orders, err = parseOrderFields(params); err != nil {
 		return err
 	}
@@ -59,9 +59,10 @@ func (a *API) byPredicate(c echo.Context) error {
 		encoded, mode string
 		limit, offset = float64(defaultLimit), float64(0) // 20.0 is an integer in JSON
 		cursor        query.Cursor
+		predicate     json.RawMessage
 	)
 	err := decode(c, body{"fields": &names, "cursor": &encoded, "limit": &limit, "offset": &offset, "totalItems": &mode,
-		"query": &cursor.Query, "orderBy": &cursor.Orders, "fullTextFilter": &cursor.Text})
+		"query": &predicate, "orderBy": &cursor.Orders, "fullTextFilter": &cursor.Text})
 	if err != nil {
 		return err
 	}
@@ -75,16 +76,16 @@ func (a *API) byPredicate(c echo.Context) error {
 		}
 		return a.page(c, cursor, fields, 0, int(limit), false)
 	}
+	if cursor.Query, err = query.ParsePredicate(predicate); err != nil {
+		return err
+	}
 	return a.page(c, cursor, fields, int(offset), int(limit), mode == uncounted)
 }
 
 // page answers the page of by-query that begins at the cursor.
 func (a *API) page(c echo.Context, cursor query.Cursor, fields query.Fields, offset, limit int, unasked bool) error {
-	where, err := query.ParsePredicate(cursor.Query)
+	where, err := a.visible(c, cursor.Query)
 	if err != nil {
-		return err
-	}
-	if where, err = a.visible(c, where); err != nil {
 		return err
 	}
 	q := index.Query{Where: where, Text: cursor.Text, After: cursor.Position, Backward: cursor.Backward, Skip: offset, Limit: limit}
@@ -103,25 +104,16 @@ func (a *API) page(c echo.Context, cursor query.Cursor, fields query.Fields, off
 	if first == nil {
 		first = page.First
 	}
-	var next, previous string
+	var pageInfo []string
+	to := query.Cursor{Orders: cursor.Orders, Query: cursor.Query, Text: cursor.Text, First: first, Total: &total}
 	if page.More && page.Last != nil {
-		to := query.Cursor{Orders: cursor.Orders, Query: cursor.Query, Text: cursor.Text, Position: page.Last, First: first, Total: &total}
-		if next, err = to.Encode(); err != nil {
-			return err
-		}
+		to.Position = page.Last
+		pageInfo = append(pageInfo, `"nextCursor":"`+to.Encode()+`"`)
 	}
 	if cursor.First != nil && page.First != nil && !slices.Equal(page.First, cursor.First) {
-		to := query.Cursor{Orders: cursor.Orders, Query: cursor.Query, Text: cursor.Text, Position: page.First, First: first, Total: &total, Backward: true}
-		if previous, err = to.Encode(); err != nil {
-			return err
-		}
+		to.Position, to.Backward = page.First, true
+		pageInfo = append(pageInfo, `"prevCursor":"`+to.Encode()+`"`)
 	}
-	var pageInfo []string
-	if next != "" {
-		pageInfo = append(pageInfo, `"nextCursor":"`+next+`"`)
-	}
-	if previous != "" {
-		pageInfo = append(pageInfo, `"prevCursor":"`+previous+`"`)
-	}
-	return answer(c, fields, page.Entities, `{"items":`, `,"totalItems":`+strconv.Itoa(total)+`,"pageInfo":{`+strings.Join(pageInfo, ",")+`}}`)
+	after := `],"totalItems":` + strconv.Itoa(total) + `,"pageInfo":{` + strings.Join(pageInfo, ",") + `}}`
+	return a.answer(c, fields, page.Entities, framing{`{"items":[`, after})
 }

@@ -91,7 +91,7 @@ func (a Changes) parse(c echo.Context) (follow, error) {
 	params := parameters(c)
 	f := follow{limit: defaultChanges, previous: params.Bool("previous")}
 	var err error
-	if f.filter, _, err = parseFilter(params); err != nil {
+	if f.filter, err = parseFilter(params); err != nil {
 		return f, err
 	}
 	if f.fields, err = query.ParseFields(params.All("fields")...); err != nil {

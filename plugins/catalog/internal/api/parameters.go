@@ -1,7 +1,6 @@
 package api
 
 import (
-	"encoding/json"
 	"strings"
 
 	"github.com/portico-dev/portico/plugins/catalog/internal/openapi"
@@ -9,14 +8,9 @@ import (
 	"github.com/portico-dev/portico/service"
 )
 
-// parseFilter is the condition in the parameter filter, also in its JSON form; nil if there is none.
-func parseFilter(params openapi.Query) (query.Predicate, json.RawMessage, error) {
-	text, err := query.ParseFilter(params.All("filter"))
-	if err != nil {
-		return nil, nil, err
-	}
-	where, err := query.ParsePredicate(text)
-	return where, text, err
+// parseFilter is the condition in the parameter filter, or nil if there is none.
+func parseFilter(params openapi.Query) (query.Predicate, error) {
+	return query.ParseFilter(params.All("filter"))
 }
 
 // parseOrders are the orders of GET /entities: order=asc:metadata.name.

@@ -3,6 +3,7 @@ package query
 import (
 	"encoding/base64"
 	"encoding/json"
+	"strconv"
 	"strings"
 
 	"github.com/portico-dev/portico/service"
@@ -31,53 +32,81 @@ type Text struct {
 // fields that Backstage uses.
 type Cursor struct {
 	// Orders are the orders of the query; the first one counts.
-	Orders []Order `json:"orderFields"`
+	Orders []Order
 	// Backward tells that the page before the position is meant.
-	Backward bool `json:"isPrevious"`
-	// Query is the predicate in its JSON form, or nil.
-	Query json.RawMessage `json:"query,omitempty"`
+	Backward bool
+	// Query is the predicate, or nil.
+	Query Predicate
 	// Text is the text filter, or nil.
-	Text *Text `json:"fullTextFilter,omitempty"`
+	Text *Text
 	// Position is the value of the order field, if there is one, and the uid of the entity next to the place; nil is the beginning.
-	Position []string `json:"orderFieldValues"`
+	Position []string
 	// First is the position of the first entity of the first page.
-	First []string `json:"firstSortFieldValues,omitempty"`
+	First []string
 	// Total is the number of entities on all pages, if it has been counted.
-	Total *int `json:"totalItems,omitempty"`
+	Total *int
 }
 
 // Encode is the form that clients see.
-func (c Cursor) Encode() (string, error) {
-	if c.Orders == nil {
-		c.Orders = []Order{}
+func (c Cursor) Encode() string {
+	text := append(make([]byte, 0, 512), `{"orderFields":[`...)
+	for i, o := range c.Orders {
+		if i > 0 {
+			text = append(text, ',')
+		}
+		text = append(appendText(append(text, `{"field":`...), o.Field), `,"order":`...)
+		text = append(appendText(text, o.Direction), '}')
 	}
-	text, err := json.Marshal(c)
-	return base64.StdEncoding.EncodeToString(text), err
+	text = strconv.AppendBool(append(text, `],"isPrevious":`...), c.Backward)
+	if c.Query != nil {
+		text = AppendJSON(append(text, `,"query":`...), c.Query)
+	}
+	if c.Text != nil {
+		text = appendText(append(text, `,"fullTextFilter":{"term":`...), c.Text.Term)
+		text = append(appendTexts(append(text, `,"fields":`...), c.Text.Fields), '}')
+	}
+	text = appendTexts(append(text, `,"orderFieldValues":`...), c.Position)
+	if c.First != nil {
+		text = appendTexts(append(text, `,"firstSortFieldValues":`...), c.First)
+	}
+	if c.Total != nil {
+		text = strconv.AppendInt(append(text, `,"totalItems":`...), int64(*c.Total), 10)
+	}
+	return base64.StdEncoding.EncodeToString(append(text, '}'))
 }
 
 // ParseCursor reads a cursor that Encode has written. Anything else is refused with an InputError.
 func ParseCursor(encoded string) (Cursor, error) {
-	var c Cursor
 	text, err := decodeBase64(encoded)
 	if err != nil {
-		return c, service.InputError.Errorf("Malformed cursor: %w", err)
+		return Cursor{}, service.InputError.Errorf("Malformed cursor: %w", err)
 	}
-	if err := json.Unmarshal(text, &c); err != nil {
-		return c, service.InputError.Errorf("Malformed cursor: %w", err)
+	var read struct {
+		Orders   []Order         `json:"orderFields"`
+		Backward bool            `json:"isPrevious"`
+		Query    json.RawMessage `json:"query"`
+		Text     *Text           `json:"fullTextFilter"`
+		Position []string        `json:"orderFieldValues"`
+		First    []string        `json:"firstSortFieldValues"`
+		Total    *int            `json:"totalItems"`
+	}
+	if err := json.Unmarshal(text, &read); err != nil {
+		return Cursor{}, service.InputError.Errorf("Malformed cursor: %w", err)
 	}
 	want := 1
-	if len(c.Orders) > 0 {
+	if len(read.Orders) > 0 {
 		want = 2
 	}
-	if c.Orders == nil || len(c.Position) != want || len(c.First) != want {
-		return c, service.InputError.Errorf("Malformed cursor: it needs orderFields, and orderFieldValues and firstSortFieldValues that fit")
+	if read.Orders == nil || len(read.Position) != want || len(read.First) != want {
+		return Cursor{}, service.InputError.Errorf("Malformed cursor: it needs orderFields, and orderFieldValues and firstSortFieldValues that fit")
 	}
-	for _, o := range c.Orders {
+	for _, o := range read.Orders {
 		if o.Direction != "asc" && o.Direction != "desc" {
-			return c, service.InputError.Errorf("Malformed cursor: the order must be asc or desc")
+			return Cursor{}, service.InputError.Errorf("Malformed cursor: the order must be asc or desc")
 		}
 	}
-	return c, nil
+	where, err := ParsePredicate(read.Query)
+	return Cursor{read.Orders, read.Backward, where, read.Text, read.Position, read.First, read.Total}, err
 }
 
 // Offset is the cursor of GET /entities.

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/portico-dev/portico/catalogmodel"
 	"github.com/portico-dev/portico/service"
 )
 
@@ -89,6 +90,9 @@ func (p *parser) predicate(v any, at string, depth int) (Predicate, error) {
 		}
 		return p.operator(operator, object[operator], join(at, operator), depth)
 	}
+	if len(keys) > 1 && depth == maxDepth {
+		return nil, invalid(at, "is nested more than %d levels deep", maxDepth) // several conditions are a level, as they are in AppendJSON
+	}
 	all := All{}
 	for _, key := range keys {
 		condition, err := p.condition(key, object[key], join(at, key))
@@ -97,10 +101,7 @@ func (p *parser) predicate(v any, at string, depth int) (Predicate, error) {
 		}
 		all = append(all, condition)
 	}
-	if len(all) == 1 {
-		return all[0], nil
-	}
-	return all, nil
+	return single(all), nil
 }
 
 func (p *parser) operator(operator string, v any, at string, depth int) (Predicate, error) {
@@ -133,7 +134,7 @@ func (p *parser) operator(operator string, v any, at string, depth int) (Predica
 
 func (p *parser) condition(key string, v any, at string) (Predicate, error) {
 	if p.conditions++; p.conditions > maxConditions {
-		return nil, invalid("", "has more than %d conditions", maxConditions)
+		return nil, tooMany()
 	}
 	key = strings.ToLower(key)
 	if text, ok := primitive(v); ok {
@@ -242,6 +243,54 @@ func primitive(v any) (string, bool) {
 	return "", false
 }
 
+// AppendJSON appends the JSON form of a predicate, which ParsePredicate reads.
+func AppendJSON(to []byte, p Predicate) []byte {
+	switch p := p.(type) {
+	case All:
+		return appendParts(append(to, `{"$all":`...), p)
+	case Any:
+		return appendParts(append(to, `{"$any":`...), p)
+	case Not:
+		if absent, ok := p.Predicate.(Exists); ok {
+			return append(appendKey(to, absent.Key), `{"$exists":false}}`...)
+		}
+		return append(AppendJSON(append(to, `{"$not":`...), p.Predicate), '}')
+	case Exists:
+		return append(appendKey(to, p.Key), `{"$exists":true}}`...)
+	case HasPrefix:
+		return append(appendText(append(appendKey(to, p.Key), `{"$hasPrefix":`...), p.Prefix), "}}"...)
+	case In:
+		return append(appendTexts(append(appendKey(to, p.Key), `{"$in":`...), p.Values), "}}"...)
+	}
+	return append(to, "null"...)
+}
+
+func appendParts(to []byte, parts []Predicate) []byte {
+	to = append(to, '[')
+	for i, part := range parts {
+		if i > 0 {
+			to = append(to, ',')
+		}
+		to = AppendJSON(to, part)
+	}
+	return append(to, "]}"...)
+}
+
+func appendKey(to []byte, key string) []byte { return append(appendText(append(to, '{'), key), ':') }
+
+func appendText(to []byte, text string) []byte { return catalogmodel.StringValue(text).AppendJSON(to) }
+
+func appendTexts(to []byte, texts []string) []byte {
+	to = append(to, '[')
+	for i, text := range texts {
+		if i > 0 {
+			to = append(to, ',')
+		}
+		to = appendText(to, text)
+	}
+	return append(to, ']')
+}
+
 func join(at, key string) string {
 	if at == "" {
 		return key
@@ -256,6 +305,8 @@ func show(v any) string {
 	}
 	return string(text)
 }
+
+func tooMany() error { return invalid("", "has more than %d conditions", maxConditions) }
 
 func invalid(at, format string, args ...any) error {
 	if at == "" {

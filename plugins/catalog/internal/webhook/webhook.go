@@ -74,11 +74,7 @@ func Read(cfg service.Config) ([]Webhook, error) {
 		if h.keys, err = keys(texts(c.Secret)); err != nil {
 			return nil, fmt.Errorf("%s.secret: %w", at, err)
 		}
-		filter, err := query.ParseFilter(texts(c.Filter))
-		if err == nil {
-			h.Where, err = query.ParsePredicate(filter)
-		}
-		if err != nil {
+		if h.Where, err = query.ParseFilter(texts(c.Filter)); err != nil {
 			return nil, fmt.Errorf("%s.filter: %w", at, err)
 		}
 		hooks[i] = h
