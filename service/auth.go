@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 )
 
@@ -89,27 +90,33 @@ func (c Credentials) MarshalJSON() ([]byte, error) {
 }
 
 // Token is a token that does not show where it is printed, logged or encoded. The zero Token is empty.
-type Token struct{ text *string }
+type Token struct{ authorization *string } // with "Bearer " at its beginning
+
+const bearer = "Bearer "
 
 // NewToken hides the text of a token.
 func NewToken(text string) Token {
 	if text == "" {
 		return Token{}
 	}
+	text = bearer + text
 	return Token{&text}
 }
 
 // Reveal is the text of the token.
-func (t Token) Reveal() string {
-	if t.text == nil {
+func (t Token) Reveal() string { return strings.TrimPrefix(t.Bearer(), bearer) }
+
+// Bearer is the Authorization header that shows the token, or empty if the token is.
+func (t Token) Bearer() string {
+	if t.authorization == nil {
 		return ""
 	}
-	return *t.text
+	return *t.authorization
 }
 
 // String stands in for the token.
 func (t Token) String() string {
-	if t.text == nil {
+	if t.authorization == nil {
 		return ""
 	}
 	return "<token>"

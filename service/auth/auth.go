@@ -189,7 +189,7 @@ func (a *Auth) recognizeUser(ctx context.Context, token *candidate) (service.Cre
 		return service.Credentials{}, refuse("Failed user token verification", err)
 	}
 	return service.Credentials{
-		Kind: service.AllowUser, Subject: token.Claims.Subject, ExpiresAt: token.Claims.Expiry.Time(), Token: service.NewToken(token.Raw),
+		Kind: service.AllowUser, Subject: token.Claims.Subject, ExpiresAt: token.Claims.Expiry.Time(), Token: token.secret,
 	}, nil
 }
 

@@ -56,7 +56,7 @@ func (u *UserInfo) UserInfo(ctx context.Context, user service.Credentials) (serv
 	if known, ok := u.known.Get(token); ok && now.Before(known.until) {
 		return known.User, nil
 	}
-	refs, err := u.ownership(ctx, token)
+	refs, err := u.ownership(ctx, user.Token)
 	if err != nil {
 		return service.User{}, err
 	}
@@ -66,8 +66,8 @@ func (u *UserInfo) UserInfo(ctx context.Context, user service.Credentials) (serv
 }
 
 // ownership is what the token says, which has been verified where the credentials come from, or else what the auth plugin says.
-func (u *UserInfo) ownership(ctx context.Context, token string) ([]string, error) {
-	if t, err := jws.Parse(token); err == nil && t.Claims.Ownership != nil {
+func (u *UserInfo) ownership(ctx context.Context, token service.Token) ([]string, error) {
+	if t, err := jws.Parse(token.Reveal()); err == nil && t.Claims.Ownership != nil {
 		return entityRefs(t.Claims.Ownership)
 	}
 	base, err := u.discovery.BaseURL(ctx, authPlugin)
@@ -78,7 +78,7 @@ func (u *UserInfo) ownership(ctx context.Context, token string) ([]string, error
 	if err != nil {
 		return nil, fmt.Errorf("auth: asking for user info: %w", err)
 	}
-	req.Header.Set("Authorization", "Bearer "+token)
+	req.Header.Set("Authorization", token.Bearer())
 	res, err := u.client.Do(req)
 	if err != nil {
 		return nil, fmt.Errorf("auth: asking for user info: %w", err)

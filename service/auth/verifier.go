@@ -7,6 +7,7 @@ import (
 
 	lru "github.com/hashicorp/golang-lru/v2"
 
+	"github.com/portico-dev/portico/service"
 	"github.com/portico-dev/portico/service/auth/internal/jws"
 	"github.com/portico-dev/portico/service/auth/internal/remote"
 )
@@ -28,8 +29,9 @@ type verifier struct {
 // candidate is a token that has been taken apart. If its signature is known to be right, it has the endpoint and the keys by which it is.
 type candidate struct {
 	*jws.Token
-	url  string
-	keys *jws.Keys
+	secret service.Token // the same, to be passed on
+	url    string
+	keys   *jws.Keys
 }
 
 func newVerifier(keys *remote.Keys) (verifier, error) {
@@ -42,8 +44,9 @@ func (v verifier) parse(raw string) (*candidate, error) {
 	if known, ok := v.remembered.Get(raw); ok {
 		return known, nil
 	}
-	token, err := jws.Parse(raw)
-	return &candidate{Token: token}, err
+	secret := service.NewToken(raw)
+	token, err := jws.Parse(secret.Reveal())
+	return &candidate{Token: token, secret: secret}, err
 }
 
 // verify checks the signature with the keys at the path below the base URL.
@@ -54,7 +57,7 @@ func (v verifier) verify(ctx context.Context, token *candidate, base, path strin
 	url := base + path
 	keys, err := v.keys.Verify(ctx, url, token.Token)
 	if err == nil && len(token.Raw) <= maxRememberedLength {
-		v.remembered.Add(token.Raw, &candidate{token.Token, url, keys})
+		v.remembered.Add(token.Raw, &candidate{token.Token, token.secret, url, keys})
 	}
 	return err
 }
