@@ -41,17 +41,17 @@ func (a *authenticated) RoundTrip(req *http.Request) (*http.Response, error) {
 		return a.transport.RoundTrip(req)
 	}
 	if id, ok := a.transport.local(req); ok {
-		token, err := a.token(req, id)
+		authorization, err := a.authorization(req, id)
 		if err != nil {
 			return nil, err
 		}
-		return a.transport.call(req, token)
+		return a.transport.call(req, authorization)
 	}
 	return a.send(req)
 }
 
-// token is the token to send to the plugin with the request, which may be none.
-func (a *authenticated) token(req *http.Request, pluginID string) (string, error) {
+// authorization is what the request is to show the plugin, which may be nothing.
+func (a *authenticated) authorization(req *http.Request, pluginID string) (string, error) {
 	if req.Header["Authorization"] != nil {
 		return "", nil
 	}
@@ -63,7 +63,7 @@ func (a *authenticated) token(req *http.Request, pluginID string) (string, error
 	if err != nil {
 		closeBody(req)
 	}
-	return token.Reveal(), err
+	return token.Bearer(), err
 }
 
 // send sends a request over the network.
@@ -73,15 +73,15 @@ func (a *authenticated) send(req *http.Request) (*http.Response, error) {
 	if target == "" {
 		return a.transport.network.RoundTrip(req)
 	}
-	token, err := a.token(req, target)
+	authorization, err := a.authorization(req, target)
 	if err != nil {
 		return nil, err
 	}
-	if token != "" {
+	if authorization != "" {
 		with := *req // a RoundTripper leaves the request as it is
 		with.Header = make(http.Header, len(req.Header)+1)
 		maps.Copy(with.Header, req.Header)
-		with.Header["Authorization"] = []string{"Bearer " + token}
+		with.Header["Authorization"] = []string{authorization}
 		req = &with
 	}
 	res, err := a.transport.network.RoundTrip(req)

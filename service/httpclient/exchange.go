@@ -26,49 +26,45 @@ var errClientGone = errors.New("httpclient: the client has gone away")
 
 // exchange is a request that is served in memory, and its answer. It is the http.ResponseWriter of the handler.
 type exchange struct {
-	req     *http.Request
-	sent    http.Header // as the handler gets it
-	request requestBody
-	ctx     context.Context // of the handler
-	cancel  context.CancelCauseFunc
-	ready   chan struct{} // closed when there is an answer, or none will come
-	stop    func() bool   // ends looking at the caller's context; nil if nobody does
+	transport *Transport
+	request   *http.Request // as the handler gets it
+	body      *requestBody  // nil if there is none
+	cancel    context.CancelCauseFunc
+	ready     chan struct{} // gets a value when there is an answer, or none will come
+	stop      func() bool   // ends looking at the caller's context; nil if nobody does
 
-	dates    *dates
 	header   http.Header // of the handler
 	snapshot headerCopy  // as it was when the status was written
-	declared http.Header // trailers that it has announced
 	trailing bool        // there may be trailers
 	status   int
 	length   int64 // as the handler has announced; negative if it hasn't
 	written  int64
+	answer   http.Response // so far as it is known
 
 	mu        sync.Mutex // guards what follows; the handler's side and the caller's meet here
 	changed   sync.Cond
-	committed bool // the header is out
+	committed bool // the header is out, and the answer the caller's
 	buffer    []byte
 	read      int // how much of the buffer has been read
 	ended     bool
-	err       error // what the caller gets after what is in the buffer
-	closed    bool  // by the caller
-	answer    *http.Response
+	err       error       // what the caller gets after what is in the buffer
+	closed    bool        // by the caller
 	trailer   http.Header // after the end
 }
 
 // newExchange checks the request, as net/http does before it sends one.
-func newExchange(req *http.Request, token string, dates *dates) (*exchange, error) {
+func newExchange(t *Transport, req *http.Request, authorization string) (*exchange, error) {
 	if req.Method != "" && !httpguts.ValidHeaderFieldName(req.Method) { // both are tokens
 		return nil, fmt.Errorf("invalid method %q", req.Method)
 	}
-	sent, err := serverHeader(req.Header, token)
-	if err != nil {
-		return nil, err
-	}
-	x := &exchange{req: req, sent: sent, ready: make(chan struct{}), dates: dates, header: http.Header{}, length: -1}
-	x.ctx, x.cancel = context.WithCancelCause(context.Background())
-	x.request.init(req)
+	x := &exchange{transport: t, body: newRequestBody(req), ready: t.signals.Get().(chan struct{}), header: http.Header{}, length: -1}
 	x.changed.L = &x.mu
-	return x, nil
+	x.answer.Request = req
+	var ctx context.Context // of the handler
+	var err error
+	ctx, x.cancel = context.WithCancelCause(context.Background())
+	x.request, err = serverRequest(ctx, req, x.body, authorization)
+	return x, err
 }
 
 // serve runs the handler.
@@ -80,26 +76,21 @@ func (x *exchange) serve(handler http.Handler, log *slog.Logger) {
 			if v := recover(); v != nil {
 				failure = io.ErrUnexpectedEOF
 				if v != http.ErrAbortHandler { //nolint:errorlint // net/http compares it like this too
-					log.Error("A handler has panicked", "method", x.req.Method, "path", x.req.URL.Path, "error", v, "stack", string(debug.Stack()))
+					log.Error("A handler has panicked", "method", x.request.Method, "path", x.request.URL.Path, "error", v, "stack", string(debug.Stack()))
 				}
 			}
 		}()
-		r, err := x.serverRequest()
-		if err != nil {
-			x.WriteHeader(http.StatusBadRequest)
-			return
-		}
-		handler.ServeHTTP(x, r)
+		handler.ServeHTTP(x, x.request)
 	}()
-	x.request.close()
+	x.body.close()
 	x.finish(failure)
 }
 
-// response waits for the header of the answer.
-func (x *exchange) response() (*http.Response, error) {
-	ctx := x.req.Context()
+// response waits for the header of the answer. The context is that of the caller.
+func (x *exchange) response(ctx context.Context) (*http.Response, error) {
 	select {
 	case <-x.ready:
+		x.transport.signals.Put(x.ready) // it is empty, and nobody sends any more
 	case <-ctx.Done():
 		x.abort(context.Cause(ctx))
 	}
@@ -111,7 +102,7 @@ func (x *exchange) response() (*http.Response, error) {
 	if !x.ended {
 		x.stop = context.AfterFunc(ctx, func() { x.abort(context.Cause(ctx)) })
 	}
-	return x.answer, nil
+	return &x.answer, nil
 }
 
 // abort ends the exchange from the side of the caller.
@@ -123,7 +114,7 @@ func (x *exchange) abort(err error) {
 	x.changed.Broadcast()
 	x.mu.Unlock()
 	x.cancel(nil)
-	x.request.close()
+	x.body.close()
 }
 
 // finish ends the exchange from the side of the handler.
@@ -149,7 +140,7 @@ func (x *exchange) finish(failure error) {
 	x.changed.Broadcast()
 	x.mu.Unlock()
 	if waiting {
-		close(x.ready) // without the lock, which is the first thing that the caller takes
+		x.ready <- struct{}{} // without the lock, which is the first thing that the caller takes
 	}
 }
 
@@ -187,10 +178,10 @@ func (x *exchange) WriteHeader(status int) {
 
 // declare takes the names of trailers.
 func (x *exchange) declare(values []string) {
-	x.declared = http.Header{}
+	x.answer.Trailer = http.Header{}
 	for _, v := range values {
 		for key := range strings.SplitSeq(v, ",") {
-			x.declared[http.CanonicalHeaderKey(strings.TrimSpace(key))] = nil
+			x.answer.Trailer[http.CanonicalHeaderKey(strings.TrimSpace(key))] = nil
 		}
 	}
 }
@@ -201,7 +192,9 @@ func bodyAllowed(status int) bool {
 }
 
 // hasBody tells whether the answer has a body, empty or not.
-func (x *exchange) hasBody() bool { return bodyAllowed(x.status) && x.req.Method != http.MethodHead }
+func (x *exchange) hasBody() bool {
+	return bodyAllowed(x.status) && x.request.Method != http.MethodHead
+}
 
 // Write implements http.ResponseWriter. It waits while the caller is far behind.
 func (x *exchange) Write(p []byte) (int, error) {
@@ -240,7 +233,7 @@ func (x *exchange) Write(p []byte) (int, error) {
 		written += n
 		if !x.committed && len(x.buffer) > heldBack {
 			x.commit()
-			close(x.ready)
+			x.ready <- struct{}{}
 		}
 		if x.committed {
 			x.changed.Broadcast()
@@ -264,10 +257,22 @@ func (x *exchange) FlushError() error {
 	}
 	if !x.committed {
 		x.commit()
-		close(x.ready)
+		x.ready <- struct{}{}
 	}
 	x.changed.Broadcast()
 	return nil
+}
+
+// statusLine is the status as text.
+func statusLine(status int) string {
+	if status == http.StatusOK {
+		return "200 OK" // needs no memory
+	}
+	text := http.StatusText(status)
+	if text == "" {
+		text = "status code " + strconv.Itoa(status)
+	}
+	return strconv.Itoa(status) + " " + text
 }
 
 // commit makes the answer out of the header, once. The lock is held.
@@ -283,21 +288,16 @@ func (x *exchange) commit() {
 		x.snapshot.set("Content-Type", http.DetectContentType(x.buffer))
 	}
 	if _, dated := header["Date"]; !dated {
-		x.snapshot.set("Date", x.dates.now())
+		x.snapshot.set("Date", x.transport.dates.now())
 	}
-	text := http.StatusText(x.status)
-	if text == "" {
-		text = "status code " + strconv.Itoa(x.status)
-	}
-	x.answer = &http.Response{
-		Status: strconv.Itoa(x.status) + " " + text, StatusCode: x.status, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: header, ContentLength: x.length, Trailer: x.declared, Request: x.req, Body: (*responseBody)(x),
-	}
+	x.answer.Status, x.answer.StatusCode = statusLine(x.status), x.status
+	x.answer.Proto, x.answer.ProtoMajor, x.answer.ProtoMinor = "HTTP/1.1", 1, 1
+	x.answer.Header, x.answer.ContentLength, x.answer.Body = header, x.length, (*responseBody)(x)
 	switch {
 	case !x.hasBody():
 		x.buffer = nil
 		x.answer.Body = noBody{(*responseBody)(x)}
-		if !allowed && x.req.Method != http.MethodHead {
+		if !allowed && x.request.Method != http.MethodHead {
 			x.answer.ContentLength = 0
 		}
 	case x.length < 0:

@@ -173,7 +173,7 @@ func TestManyAtOnce(t *testing.T) {
 		return err
 	}}, func(t *testing.T, w way) {
 		var all sync.WaitGroup
-		for i := range 50 {
+		for i := range 100 { // more than there are idle workers at any time
 			all.Go(func() {
 				want := strings.Repeat(fmt.Sprint(i), 40_000)
 				got := look(w.do(t.Context(), t, http.MethodPost, "/copy", strings.NewReader(want)))

@@ -1,6 +1,7 @@
 package httpclient
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"maps"
@@ -15,38 +16,45 @@ import (
 )
 
 // serverRequest is the request as the handler would have got it from a connection.
-func (x *exchange) serverRequest() (*http.Request, error) {
-	uri := x.req.URL.RequestURI()
-	target, err := parseTarget(x.req.URL, uri)
+func serverRequest(ctx context.Context, req *http.Request, body *requestBody, authorization string) (*http.Request, error) {
+	header, err := serverHeader(req.Header, authorization)
 	if err != nil {
 		return nil, err
 	}
-	header := x.sent
-	r := new(http.Request).WithContext(x.ctx) // which copies it
-	r.Method, r.URL, r.RequestURI, r.Host = x.req.Method, target, uri, x.req.Host
+	uri := req.URL.RequestURI()
+	target, err := parseTarget(req.URL, uri)
+	if err != nil {
+		return nil, err
+	}
+	made := &struct { // at once, which is cheaper
+		request http.Request
+		target  url.URL
+	}{*new(http.Request).WithContext(ctx), target}
+	r := &made.request
+	r.Method, r.URL, r.RequestURI, r.Host = req.Method, &made.target, uri, req.Host
 	r.Proto, r.ProtoMajor, r.ProtoMinor, r.RemoteAddr = "HTTP/1.1", 1, 1, "127.0.0.1:0"
 	r.Header, r.Body = header, http.NoBody
 	if r.Method == "" {
 		r.Method = http.MethodGet
 	}
 	if r.Host == "" {
-		r.Host = x.req.URL.Host
+		r.Host = req.URL.Host
 	}
 	switch {
-	case x.request.body != nil:
-		r.Body, r.ContentLength = &x.request, x.request.length
+	case body != nil:
+		r.Body, r.ContentLength = body, body.length
 		if r.ContentLength < 0 {
 			r.TransferEncoding = []string{"chunked"}
 		} else {
 			header["Content-Length"] = []string{strconv.FormatInt(r.ContentLength, 10)}
 		}
-		if len(x.req.Trailer) > 0 {
-			r.Trailer = make(http.Header, len(x.req.Trailer))
-			for name := range x.req.Trailer {
+		if len(req.Trailer) > 0 {
+			r.Trailer = make(http.Header, len(req.Trailer))
+			for name := range req.Trailer {
 				r.Trailer[name] = nil
 			}
 			trailer := r.Trailer // and not the request, which would have to be allocated for it
-			x.request.atEnd = func() { maps.Copy(trailer, x.req.Trailer) }
+			body.atEnd = func() { maps.Copy(trailer, req.Trailer) }
 		}
 	case r.Method == http.MethodPost || r.Method == http.MethodPut || r.Method == http.MethodPatch:
 		header["Content-Length"] = []string{"0"}
@@ -55,15 +63,19 @@ func (x *exchange) serverRequest() (*http.Request, error) {
 }
 
 // parseTarget is the URL of a request as a server makes it of the request line. The most common ones need no parsing.
-func parseTarget(u *url.URL, uri string) (*url.URL, error) {
+func parseTarget(u *url.URL, uri string) (url.URL, error) {
 	if u.RawPath == "" && u.Opaque == "" && !strings.ContainsFunc(u.RawQuery, unicode.IsControl) {
-		return &url.URL{Path: u.Path, RawQuery: u.RawQuery, ForceQuery: u.ForceQuery}, nil
+		return url.URL{Path: u.Path, RawQuery: u.RawQuery, ForceQuery: u.ForceQuery}, nil
 	}
-	return url.ParseRequestURI(uri)
+	target, err := url.ParseRequestURI(uri)
+	if err != nil {
+		return url.URL{}, err
+	}
+	return *target, nil
 }
 
-// serverHeader is the header of a request as the handler gets it, with the token if there is one.
-func serverHeader(sent http.Header, token string) (http.Header, error) {
+// serverHeader is the header of a request as the handler gets it, with the authorization if there is one.
+func serverHeader(sent http.Header, authorization string) (http.Header, error) {
 	c := newHeaderCopy(len(sent) + 3)
 	for name, values := range sent {
 		if !httpguts.ValidHeaderFieldName(name) {
@@ -80,8 +92,8 @@ func serverHeader(sent http.Header, token string) (http.Header, error) {
 			c.set(http.CanonicalHeaderKey(name), values...)
 		}
 	}
-	if token != "" {
-		c.set("Authorization", "Bearer "+token)
+	if authorization != "" {
+		c.set("Authorization", authorization)
 	}
 	if agent, ok := c.header["User-Agent"]; !ok {
 		c.set("User-Agent", "Go-http-client/1.1")
@@ -93,8 +105,8 @@ func serverHeader(sent http.Header, token string) (http.Header, error) {
 
 // requestBody is the body of the request on the side of the handler.
 type requestBody struct {
-	body   io.ReadCloser // nil if there is none
-	length int64         // negative if unknown
+	body   io.ReadCloser
+	length int64 // negative if unknown
 	left   int64
 	atEnd  func()
 
@@ -102,14 +114,16 @@ type requestBody struct {
 	closed bool
 }
 
-func (b *requestBody) init(req *http.Request) {
+// newRequestBody returns nil if the request has no body.
+func newRequestBody(req *http.Request) *requestBody {
 	if req.Body == nil || req.Body == http.NoBody {
-		return
+		return nil
 	}
-	b.body, b.length, b.left = req.Body, req.ContentLength, req.ContentLength
+	b := &requestBody{body: req.Body, length: req.ContentLength, left: req.ContentLength}
 	if b.length == 0 {
 		b.length = -1 // a body of unknown length
 	}
+	return b
 }
 
 // Read reads as much as was announced.
@@ -148,11 +162,14 @@ func (b *requestBody) Close() error {
 
 // close ends the body, as the one who sends a request has to.
 func (b *requestBody) close() {
+	if b == nil {
+		return
+	}
 	b.mu.Lock()
 	first := !b.closed
 	b.closed = true
 	b.mu.Unlock()
-	if first && b.body != nil {
+	if first {
 		_ = b.body.Close() // nobody is left to be told
 	}
 }

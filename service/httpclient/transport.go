@@ -4,12 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"net/url"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"go.uber.org/fx"
@@ -22,8 +20,6 @@ const (
 	apiPrefix = "/api/"
 	// stopGrace is how long handlers may take to return once their requests have been cut.
 	stopGrace = 2 * time.Second
-	// workerIdle is how long a worker waits for another request.
-	workerIdle = 5 * time.Second
 )
 
 var errStopped = errors.New("httpclient: the backend has stopped")
@@ -32,49 +28,29 @@ var errStopped = errors.New("httpclient: the backend has stopped")
 // the network. It adds no tokens. Safe for concurrent use.
 type Transport struct {
 	server   *httprouter.Server
-	handler  http.Handler
 	instance service.Instance
 	network  *http.Transport
-	log      *slog.Logger
-
+	workers  workers
+	signals  sync.Pool // of empty channels with room for one value
 	dates    dates
-	lifetime context.Context
-	end      context.CancelFunc
-	work     chan *exchange // to workers that wait
-	running  sync.WaitGroup // of workers
-
-	mu      sync.Mutex // guards workers, and their beginning against the end
-	workers map[*worker]struct{}
 }
-
-// worker is a goroutine that serves requests.
-type worker struct{ current atomic.Pointer[exchange] }
 
 func newTransport(server *httprouter.Server, instance service.Instance, log service.RootLogger, lifecycle fx.Lifecycle) *Transport {
 	t := &Transport{
-		server: server, handler: server.Handler(), instance: instance, network: http.DefaultTransport.(*http.Transport).Clone(),
-		log: log.With("service", "httpClient"),
+		server: server, instance: instance, network: http.DefaultTransport.(*http.Transport).Clone(),
+		workers: workers{handler: server.Handler(), log: log.With("service", "httpClient"), all: map[*worker]struct{}{}},
 	}
-	t.work = make(chan *exchange)
-	t.workers = map[*worker]struct{}{}
-	t.lifetime, t.end = context.WithCancel(context.Background())
+	t.signals.New = func() any { return make(chan struct{}, 1) }
 	lifecycle.Append(fx.Hook{OnStop: t.stop})
 	return t
 }
 
 func (t *Transport) stop(ctx context.Context) error {
-	t.mu.Lock()
-	t.end()
-	for w := range t.workers {
-		if x := w.current.Load(); x != nil {
-			x.cancel(errStopped)
-		}
-	}
-	t.mu.Unlock()
+	t.workers.stop()
 	t.network.CloseIdleConnections()
 	ended := make(chan struct{})
 	go func() {
-		t.running.Wait()
+		t.workers.running.Wait()
 		close(ended)
 	}()
 	ctx, cancel := context.WithTimeout(ctx, stopGrace)
@@ -98,74 +74,24 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	return t.call(req, "")
 }
 
-// call has a plugin of this backend answer the request. The token is added to it, unless it is empty.
-func (t *Transport) call(req *http.Request, token string) (*http.Response, error) {
-	x, err := newExchange(req, token, &t.dates)
+// call has a plugin of this backend answer the request. The authorization is added to it, unless it is empty.
+func (t *Transport) call(req *http.Request, authorization string) (*http.Response, error) {
+	x, err := newExchange(t, req, authorization)
 	if err != nil {
 		closeBody(req)
 		return nil, fmt.Errorf("httpclient: %w", err)
 	}
-	if err := t.begin(x); err != nil {
-		x.request.close()
+	if err := t.workers.serve(x); err != nil {
+		x.body.close()
 		return nil, err
 	}
-	return x.response()
+	return x.response(req.Context())
 }
 
 // closeBody closes the body of a request that isn't sent, as every RoundTripper does.
 func closeBody(req *http.Request) {
 	if req.Body != nil {
 		_ = req.Body.Close() // nobody is left to be told
-	}
-}
-
-// begin has a worker serve the request: one that waits, or a new one.
-func (t *Transport) begin(x *exchange) error {
-	select {
-	case t.work <- x:
-		return nil
-	default:
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.lifetime.Err() != nil {
-		return errStopped
-	}
-	w := &worker{}
-	t.workers[w] = struct{}{}
-	t.running.Go(func() {
-		t.serve(w, x)
-		t.mu.Lock()
-		delete(t.workers, w)
-		t.mu.Unlock()
-	})
-	return nil
-}
-
-// serve serves one request after another, until there is none for a while. Handlers need stacks that are larger than those of new
-// goroutines, and growing one costs more than all the rest of a call.
-func (t *Transport) serve(w *worker, x *exchange) {
-	look := time.NewTicker(workerIdle)
-	defer look.Stop()
-	for {
-		w.current.Store(x)
-		if t.lifetime.Err() != nil { // the end may have come before the worker had the request
-			x.cancel(errStopped)
-		}
-		x.serve(t.handler, t.log)
-		w.current.Store(nil)
-		x = nil
-		for idle := false; x == nil; idle = true {
-			select {
-			case x = <-t.work:
-			case <-look.C:
-				if idle {
-					return
-				}
-			case <-t.lifetime.Done():
-				return
-			}
-		}
 	}
 }
 
@@ -194,6 +120,9 @@ func below(u *url.URL, base string) bool {
 	rest, ok = strings.CutPrefix(rest, u.Host)
 	if !ok || rest != "" && rest[0] != '/' {
 		return false
+	}
+	if rest == "" {
+		return true
 	}
 	after, ok := strings.CutPrefix(u.EscapedPath(), rest)
 	return ok && (after == "" || after[0] == '/')
