@@ -132,6 +132,7 @@ func TestInvoke(t *testing.T) {
 	}{
 		"good":            {"v1", "todo:add", `{"title":"ink","count":3,"tags":["a"],"owner":{"name":"x"}}`, 200, []string{`{"output":{"id":"ink","by":"user:default/guest"}}`}},
 		"encoded id":      {"v1", "todo%3Aadd", `{"title":"ink"}`, 200, []string{`"id":"ink"`}},
+		"encoded twice":   {"v1", "todo%253Aadd", `{"title":"ink"}`, 404, []string{`Action \"todo%3Aadd\" not found`}},
 		"wrapped":         {"v2", "todo:add", `{"input":{"title":"ink"}}`, 200, []string{`"id":"ink"`}},
 		"no body":         {"v1", "todo:add", ``, 400, []string{"title", "InputError"}},
 		"not JSON":        {"v1", "todo:add", `{`, 400, []string{"not JSON"}},

@@ -7,7 +7,6 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"net/url"
 	"slices"
 	"sync"
 
@@ -192,10 +191,7 @@ func body(c echo.Context) (json.RawMessage, error) {
 
 // find finds the action of a request, if the caller may see it.
 func (r *registry) find(c echo.Context, who service.Credentials) (service.Action, error) {
-	id, err := url.PathUnescape(c.Param("id"))
-	if err != nil {
-		id = c.Param("id")
-	}
+	id := c.Param("id")
 	actions, err := r.there()
 	if err != nil {
 		return service.Action{}, err

@@ -274,7 +274,7 @@ func TestTasksAreListed(t *testing.T) {
 		hanging.Timeout = 3 * time.Minute
 		schedule(t, s, hanging,
 			service.Task{ID: "nightly", Cron: "0 3 * * *", Timeout: time.Minute, Run: nothing},
-			service.Task{ID: "a/b", Manual: true, Run: func(context.Context) error { return errors.New("no paper") }},
+			service.Task{ID: "printing", Manual: true, Run: func(context.Context) error { return errors.New("no paper") }},
 			service.Task{ID: "later", Every: 36 * time.Hour, InitialDelay: 90 * time.Second, Run: nothing},
 			service.Task{ID: "mine", Every: time.Hour, InitialDelay: time.Hour, Scope: service.TaskLocal, Run: nothing},
 		)
@@ -287,7 +287,7 @@ func TestTasksAreListed(t *testing.T) {
 			e.ServeHTTP(res, httptest.NewRequest(method, "/api/todo/.backstage/scheduler/v1/tasks"+path, nil))
 			return res
 		}
-		if res := call(http.MethodPost, "/a%2Fb/trigger"); res.Code != http.StatusOK || res.Body.Len() > 0 {
+		if res := call(http.MethodPost, "/printing/trigger"); res.Code != http.StatusOK || res.Body.Len() > 0 {
 			t.Errorf("triggering answers %d %s", res.Code, res.Body)
 		}
 		var list struct{ Tasks []map[string]any }
@@ -308,7 +308,7 @@ func TestTasksAreListed(t *testing.T) {
 				`"taskState":{"status":"running","startedAt":"T","timesOutAt":"T"},"workerState":{"status":"running"}}`,
 			`{"taskId":"nightly","pluginId":"todo","scope":"global","settings":{"version":2,"cadence":"0 3 * * *","timeoutAfterDuration":"PT1M"},` +
 				`"taskState":{"status":"idle","startsAt":"T"},"workerState":{"status":"idle"}}`,
-			`{"taskId":"a/b","pluginId":"todo","scope":"global","settings":{"version":2,"cadence":"manual"},"taskState":{"status":"idle",` +
+			`{"taskId":"printing","pluginId":"todo","scope":"global","settings":{"version":2,"cadence":"manual"},"taskState":{"status":"idle",` +
 				`"lastRunEndedAt":"T","lastRunError":"{\"name\":\"Error\",\"message\":\"no paper\"}"},"workerState":{"status":"idle"}}`,
 			`{"taskId":"later","pluginId":"todo","scope":"global","settings":{"version":2,"cadence":"PT36H","initialDelayDuration":"PT1M30S"},` +
 				`"taskState":{"status":"idle","startsAt":"T"},"workerState":{"status":"initial-wait"}}`,

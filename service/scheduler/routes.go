@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
-	"net/url"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -13,7 +12,7 @@ import (
 )
 
 // AddRoutes adds the routes by which tasks are listed, triggered and cancelled. They are for users and services, also where the plugin has
-// opened everything below its routes; unless auth is nil.
+// opened everything below its routes; unless auth is nil. The group is one of package httprouter, which decodes parameters.
 func (s *Scheduler) AddRoutes(routes *echo.Group, auth service.HTTPAuth) {
 	g := routes.Group("/.backstage/scheduler/v1/tasks", func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
@@ -32,11 +31,7 @@ func (s *Scheduler) AddRoutes(routes *echo.Group, auth service.HTTPAuth) {
 
 func onTask(do func(ctx context.Context, id string) error) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		id, err := url.PathUnescape(c.Param("id"))
-		if err != nil {
-			return service.InputError.Errorf("Malformed task id %q", c.Param("id"))
-		}
-		if err := do(c.Request().Context(), id); err != nil {
+		if err := do(c.Request().Context(), c.Param("id")); err != nil {
 			return err
 		}
 		return c.NoContent(http.StatusOK)

@@ -87,6 +87,30 @@ func TestRoutes(t *testing.T) {
 	receive(t, "the run", ran)
 }
 
+// TestOddIDs has ids that mean something in URLs.
+func TestOddIDs(t *testing.T) {
+	t.Parallel()
+	ran := make(chan string, 1)
+	paths := map[string]string{"100%": "100%25", "a%2Fb": "a%252Fb", "a/b": "a%2Fb", "a b": "a%20b", "a+b": "a+b", "ü.1": "%C3%BC%2E1"}
+	var tasks []service.Task
+	for id := range paths {
+		tasks = append(tasks, service.Task{ID: id, Manual: true, Scope: service.TaskLocal, Run: func(context.Context) error {
+			ran <- id
+			return nil
+		}})
+	}
+	user := backendtest.Start(t, todo(tasks...)).As(t, "user:default/guest")
+	for id, path := range paths {
+		if res := user.Post("/api/todo/.backstage/scheduler/v1/tasks/"+path+"/trigger", nil); res.StatusCode != http.StatusOK {
+			t.Errorf("%s: %s", id, res.Status)
+			continue
+		}
+		if got := receive(t, "the run of "+id, ran); got != id {
+			t.Errorf("%s has run, want %s", got, id)
+		}
+	}
+}
+
 func TestTheConfigurationOverridesSchedules(t *testing.T) {
 	t.Parallel()
 	override := func(values map[string]any) backend.Feature {
