@@ -94,7 +94,8 @@ func newAuthServer(p *portal, s settings, d deps) (*authServer, error) {
 		return nil, fmt.Errorf("auth: configuration key auth.clientIdMetadataDocuments.allowedRedirectUriPatterns: %w", err)
 	}
 	if documents.Enabled {
-		if a.documents, err = clients.NewDocuments(documents.AllowedClientIDPatterns, egress.NewTransport); err != nil {
+		recorded := func(p egress.Policy) http.RoundTripper { return d.Telemetry.Transport(egress.NewTransport(p)) }
+		if a.documents, err = clients.NewDocuments(documents.AllowedClientIDPatterns, recorded); err != nil {
 			return nil, fmt.Errorf("auth: configuration key auth.clientIdMetadataDocuments.allowedClientIdPatterns: %w", err)
 		}
 	}

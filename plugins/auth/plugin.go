@@ -18,6 +18,7 @@ import (
 	"github.com/portico-dev/portico/plugins/catalog/catalogclient"
 	"github.com/portico-dev/portico/service"
 	"github.com/portico-dev/portico/service/httprouter"
+	"github.com/portico-dev/portico/service/telemetry"
 )
 
 //go:embed migrations/*.sql
@@ -52,6 +53,7 @@ type deps struct {
 	Clock     clockwork.Clock
 	Log       *slog.Logger
 	Lifecycle fx.Lifecycle
+	Telemetry telemetry.Providers
 
 	Providers *providers
 	Ownership *ownership
@@ -74,7 +76,7 @@ func start(d deps) error {
 	if err != nil {
 		return err
 	}
-	client := newClient()
+	client := newClient(d.Telemetry)
 	p := &portal{
 		issuer: &issuer{
 			keys: source, lifetime: s.TokenExpiration, omitOwnership: s.OmitOwnership, db: d.DB, clock: d.Clock, log: d.Log,

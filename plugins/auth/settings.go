@@ -9,6 +9,7 @@ import (
 	"github.com/portico-dev/portico/plugins/auth/internal/origin"
 	"github.com/portico-dev/portico/service"
 	"github.com/portico-dev/portico/service/auth/keys"
+	"github.com/portico-dev/portico/service/telemetry"
 )
 
 const (
@@ -91,7 +92,6 @@ func (s settings) origins(cfg service.Config) (allowed origin.Allowed, appURL st
 }
 
 // newClient makes the HTTP client of the providers.
-func newClient() *http.Client {
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	return &http.Client{Transport: transport, Timeout: clientTimeout}
+func newClient(t telemetry.Providers) *http.Client {
+	return &http.Client{Transport: t.Transport(http.DefaultTransport.(*http.Transport).Clone()), Timeout: clientTimeout}
 }

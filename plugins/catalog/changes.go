@@ -68,7 +68,7 @@ func (d deps) callWebhooks(router api.Router, s *store.Store, changes *feed.Feed
 	}
 	transport := egress.NewTransport(egress.Policy{Named: named, Fix: "a webhook is called at its own host only"})
 	d.Lifecycle.Append(fx.StopHook(transport.CloseIdleConnections))
-	client := webhook.NewClient(transport)
+	client := webhook.NewClient(d.Telemetry.Transport(transport))
 	for _, h := range hooks {
 		deliverer := &webhook.Deliverer{Webhook: h, Store: s, Feed: changes, Client: client, Clock: d.Clock, Log: d.Log}
 		// It runs until the replica stops, and goes on at another one.

@@ -23,6 +23,7 @@ import (
 	"github.com/portico-dev/portico/plugins/catalog/internal/store"
 	"github.com/portico-dev/portico/service"
 	"github.com/portico-dev/portico/service/integration"
+	"github.com/portico-dev/portico/service/telemetry"
 )
 
 //go:embed migrations/*.sql
@@ -60,6 +61,7 @@ type deps struct {
 	Registry      service.PermissionsRegistry
 	Auditor       service.Auditor
 	Meter         metric.Meter
+	Telemetry     telemetry.Providers
 	Actions       service.ActionsRegistry
 	Client        *catalogclient.Client
 	Scheduler     service.Scheduler

@@ -12,7 +12,6 @@ import (
 	"strings"
 
 	"github.com/portico-dev/portico/service"
-	"github.com/portico-dev/portico/service/internal/instrument"
 	"github.com/portico-dev/portico/service/telemetry"
 )
 
@@ -25,7 +24,7 @@ func Services() []service.Service {
 }
 
 func newClient(auth service.Auth, discovery service.Discovery, transport *Transport, providers telemetry.Providers) *http.Client {
-	return &http.Client{Transport: instrument.Client(&authenticated{auth, discovery, transport}, providers)}
+	return &http.Client{Transport: providers.Transport(&authenticated{auth, discovery, transport})}
 }
 
 // authenticated adds tokens to the requests of a plugin.

@@ -17,7 +17,6 @@ import (
 	"github.com/portico-dev/portico/service/config"
 	"github.com/portico-dev/portico/service/egress"
 	"github.com/portico-dev/portico/service/integration"
-	"github.com/portico-dev/portico/service/internal/instrument"
 	"github.com/portico-dev/portico/service/telemetry"
 )
 
@@ -92,7 +91,7 @@ func newReader(p Parameters, resolver *net.Resolver) (*Reader, error) {
 		}
 	}
 	transport := egress.NewTransport(egress.Policy{Named: named, Resolver: resolver, Fix: "if it is to be read, add it to backend.reading.allow without a wildcard"})
-	c.transport = instrument.Client(transport, p.Telemetry)
+	c.transport = p.Telemetry.Transport(transport)
 	p.Lifecycle.Append(fx.StopHook(transport.CloseIdleConnections))
 	return c.reader(p.Sources, forges, workDir), nil
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/portico-dev/portico/plugins/catalog/internal/forge"
 	"github.com/portico-dev/portico/service"
 	"github.com/portico-dev/portico/service/integration"
+	"github.com/portico-dev/portico/service/telemetry"
 )
 
 //go:embed config.schema.json
@@ -31,7 +32,7 @@ func Module() plugin.Module {
 	return plugin.NewModule("catalog", "github",
 		plugin.ConfigSchema(configSchema),
 		plugin.Init(func(d deps, analysis catalog.Analysis) error {
-			transport := forge.Transport(d.Lifecycle)
+			transport := forge.Transport(d.Lifecycle, d.Telemetry)
 			analysis.AddScmLocationAnalyzer(newAnalyzer(d.Integrations, forge.Dependencies{Transport: transport, Clock: d.Clock, Log: d.Log}))
 			return errors.Join(d.addDiscoveries(transport), d.addSCMEvents())
 		}),
@@ -50,6 +51,7 @@ type deps struct {
 	Clock        clockwork.Clock
 	Log          *slog.Logger
 	Lifecycle    fx.Lifecycle
+	Telemetry    telemetry.Providers
 }
 
 func (d deps) addDiscoveries(transport http.RoundTripper) error {

@@ -41,7 +41,7 @@ func (d deps) addOrgs(options []OrgOption) error {
 	if err != nil || len(configured) == 0 {
 		return err
 	}
-	transport := forge.Transport(d.Lifecycle)
+	transport := forge.Transport(d.Lifecycle, d.Telemetry)
 	for _, s := range configured {
 		p := &organizations{settings: s, scheduler: d.Scheduler, events: d.Events, clock: d.Clock}
 		p.transformation.settings = &p.settings

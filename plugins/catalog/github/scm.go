@@ -32,7 +32,7 @@ type scm struct {
 // addSCMEvents has locations follow what happens in all GitHub servers of the configuration.
 func (d deps) addSCMEvents() error {
 	s := &scm{apis: map[string]*api{}, log: d.Log}
-	transport := forge.Transport(d.Lifecycle)
+	transport := forge.Transport(d.Lifecycle, d.Telemetry)
 	for _, server := range d.Integrations.GitHub {
 		if server.APIBase == nil {
 			continue

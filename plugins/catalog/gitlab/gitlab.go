@@ -19,6 +19,7 @@ import (
 	"github.com/portico-dev/portico/service"
 	"github.com/portico-dev/portico/service/config"
 	"github.com/portico-dev/portico/service/integration"
+	"github.com/portico-dev/portico/service/telemetry"
 )
 
 // Module adds the files of GitLab's projects to the catalog, as catalog.providers.gitlab says, and has registered locations follow what
@@ -42,6 +43,7 @@ type deps struct {
 	Clock        clockwork.Clock
 	Log          *slog.Logger
 	Lifecycle    fx.Lifecycle
+	Telemetry    telemetry.Providers
 }
 
 // provider is what both kinds of providers have.
@@ -65,7 +67,7 @@ func (d deps) providers(prefix string, wanted func(settings) bool, add func(prov
 	if len(configured) == 0 {
 		return nil
 	}
-	transport := forge.Transport(d.Lifecycle)
+	transport := forge.Transport(d.Lifecycle, d.Telemetry)
 	for _, s := range configured {
 		n := slices.IndexFunc(d.Integrations.GitLab, func(g *integration.GitLab) bool { return g.Host() == s.Host })
 		if n < 0 {

@@ -30,7 +30,7 @@ type scm struct {
 // addSCMEvents has locations follow what happens in all GitLab servers of the configuration.
 func (d deps) addSCMEvents() error {
 	s := &scm{log: d.Log}
-	transport := forge.Transport(d.Lifecycle)
+	transport := forge.Transport(d.Lifecycle, d.Telemetry)
 	for _, server := range d.Integrations.GitLab {
 		s.apis = append(s.apis, d.api(server, transport, d.Log))
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/portico-dev/portico/plugins/catalog"
 	"github.com/portico-dev/portico/plugins/catalog/internal/forge"
 	"github.com/portico-dev/portico/service"
+	"github.com/portico-dev/portico/service/telemetry"
 )
 
 //go:embed config.schema.json
@@ -89,6 +90,7 @@ type deps struct {
 	Log        *slog.Logger
 	Clock      clockwork.Clock
 	Lifecycle  fx.Lifecycle
+	Telemetry  telemetry.Providers
 }
 
 func start(d deps) error {
@@ -96,7 +98,7 @@ func start(d deps) error {
 	if err != nil {
 		return err
 	}
-	transport := forge.Transport(d.Lifecycle)
+	transport := forge.Transport(d.Lifecycle, d.Telemetry)
 	for _, id := range slices.Sorted(maps.Keys(all)) {
 		s := all[id]
 		if err := s.complete(); err != nil {

@@ -135,7 +135,7 @@ func (s *site) documents(t *testing.T, patterns ...string) *clients.Documents {
 	t.Helper()
 	pool := x509.NewCertPool()
 	pool.AddCert(s.Certificate())
-	d, err := clients.NewDocuments(patterns, func(p egress.Policy) *http.Transport {
+	d, err := clients.NewDocuments(patterns, func(p egress.Policy) http.RoundTripper {
 		transport := egress.NewTransport(p)
 		transport.TLSClientConfig = s.Client().Transport.(*http.Transport).TLSClientConfig.Clone()
 		transport.TLSClientConfig.RootCAs = pool

@@ -36,7 +36,7 @@ type Documents struct {
 
 // NewDocuments makes a Documents for clients whose id matches one of the patterns. Hosts must have public addresses, unless a pattern without
 // stars names them.
-func NewDocuments(patterns []string, transport func(egress.Policy) *http.Transport) (*Documents, error) {
+func NewDocuments(patterns []string, transport func(egress.Policy) http.RoundTripper) (*Documents, error) {
 	d := &Documents{}
 	named := map[string]bool{}
 	for _, text := range patterns {

@@ -20,6 +20,7 @@ import (
 
 	"github.com/portico-dev/portico/service"
 	"github.com/portico-dev/portico/service/integration"
+	"github.com/portico-dev/portico/service/telemetry"
 )
 
 const (
@@ -37,11 +38,11 @@ const (
 	maxRedirects = 5
 )
 
-// Transport makes the connections of clients. They are closed when the lifecycle stops.
-func Transport(lifecycle fx.Lifecycle) http.RoundTripper {
-	t := http.DefaultTransport.(*http.Transport).Clone()
-	lifecycle.Append(fx.StopHook(t.CloseIdleConnections))
-	return t
+// Transport makes the connections of clients, and records what they are asked. They are closed when the lifecycle stops.
+func Transport(lifecycle fx.Lifecycle, t telemetry.Providers) http.RoundTripper {
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	lifecycle.Append(fx.StopHook(transport.CloseIdleConnections))
+	return t.Transport(transport)
 }
 
 // Client makes requests to the APIs of a server of a forge, with the credentials that are configured for it. It repeats requests that
