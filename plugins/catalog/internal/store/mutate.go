@@ -221,7 +221,7 @@ func (w *writer) ingest(ctx context.Context, entities []prepared) (taken, error)
 		if exists && row.Hash == e.hash && row.LocationKey == e.key {
 			continue
 		}
-		row.Hash, row.LocationKey, row.Due = e.hash, e.key, now
+		row.Hash, row.LocationKey, row.Due, row.Asked = e.hash, e.key, now, w.asked
 		known[e.ref] = row
 		if exists {
 			states, contents = append(states, row), append(contents, e)
@@ -232,7 +232,7 @@ func (w *writer) ingest(ctx context.Context, entities []prepared) (taken, error)
 	if err := errors.Join(insert(ctx, w, added), insert(ctx, w, w.contents(addedContents))); err != nil {
 		return t, fmt.Errorf("new entities: %w", err)
 	}
-	if err := upsert(ctx, w, states, "location_key", "unprocessed_hash", "next_update_at"); err != nil {
+	if err := upsert(ctx, w, states, "location_key", "unprocessed_hash", "next_update_at", "asked"); err != nil {
 		return t, fmt.Errorf("the refresh state: %w", err)
 	}
 	if err := upsert(ctx, w, w.contents(contents), "entity"); err != nil {

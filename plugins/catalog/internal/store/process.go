@@ -28,6 +28,7 @@ type Work struct {
 	Memory string
 
 	input string // the hash of JSON
+	asked int64  // tells whether somebody has asked for it since
 }
 
 // Digest is a hash of what is to be processed, and of a salt.
@@ -82,7 +83,7 @@ func (s *Store) Claim(ctx context.Context, limit int, next time.Time, settled fu
 	var rest []string
 	unsettled := make(map[string]Work, len(refs))
 	err = s.lookUp(ctx, func(db bun.IDB) error {
-		states, err := selectIn[workRow](ctx, db, refs, `SELECT r.entity_ref, r.unprocessed_hash, COALESCE(p.result_hash, '') AS result_hash,
+		states, err := selectIn[workRow](ctx, db, refs, `SELECT r.entity_ref, r.unprocessed_hash, r.asked, COALESCE(p.result_hash, '') AS result_hash,
 			COALESCE(p.memory, '') AS memory FROM refresh_state r LEFT JOIN processed_entities p ON p.entity_ref = r.entity_ref WHERE r.entity_ref IN (?)`)
 		if err != nil {
 			return err
@@ -117,13 +118,14 @@ func (s *Store) Claim(ctx context.Context, limit int, next time.Time, settled fu
 type workRow struct {
 	Ref    string `bun:"entity_ref"`
 	Input  string `bun:"unprocessed_hash"`
+	Asked  int64  `bun:"asked"`
 	Hash   string `bun:"result_hash"`
 	Memory string `bun:"memory"`
 }
 
 // work is the work without its JSON.
 func (r workRow) work() Work {
-	return Work{Ref: r.Ref, Hash: r.Hash, Memory: r.Memory, input: r.Input}
+	return Work{Ref: r.Ref, Hash: r.Hash, Memory: r.Memory, input: r.Input, asked: r.Asked}
 }
 
 func (s *Store) claim(ctx context.Context, limit int, next time.Time) (refs []string, err error) {
@@ -202,8 +204,8 @@ func compareRelations(a, b Relation) int {
 }
 
 // Save stores the results that differ from those of the last time. Entities that were deleted or brought anew in the meantime are passed
-// over. The final entities that are affected wait for Stitch. If next is not zero, the entities are due again then, unless they are due
-// already. It answers those of the results that differed, and the entities that were refused.
+// over. The final entities that are affected wait for Stitch. If next is not zero, the entities are due again then, unless somebody has asked for
+// them since they were claimed. It answers those of the results that differed, and the entities that were refused.
 func (s *Store) Save(ctx context.Context, results []Result, next time.Time) (different []Result, refused []Conflict, err error) {
 	made, failures := make([]outcome, len(results)), make([]error, len(results))
 	each(len(results), func(i int) {
@@ -247,17 +249,18 @@ func (s *Store) Save(ctx context.Context, results []Result, next time.Time) (dif
 	return different, refused, nil
 }
 
-// postpone makes the entities due next, but for those that have become due since they were claimed.
+// postpone makes the entities due next, but for those that somebody has asked for since they were claimed.
 func (w *writer) postpone(ctx context.Context, results []Result, next time.Time) error {
-	refs := make([]string, len(results))
-	for i, result := range results {
-		refs[i] = result.Work.Ref
+	together := map[int64][]string{} // those that the same transaction has asked for last
+	for _, result := range results {
+		together[result.Work.asked] = append(together[result.Work.asked], result.Work.Ref)
 	}
-	slices.Sort(refs)
-	err := execIn(ctx, w, refs, "UPDATE refresh_state SET next_update_at = ? WHERE next_update_at > ? AND entity_ref IN (?)",
-		next.UnixMilli(), w.store.now().UnixMilli())
-	if err != nil {
-		return fmt.Errorf("postponing entities: %w", err)
+	for asked, refs := range together {
+		slices.Sort(refs)
+		err := execIn(ctx, w, refs, "UPDATE refresh_state SET next_update_at = ? WHERE asked = ? AND entity_ref IN (?)", next.UnixMilli(), asked)
+		if err != nil {
+			return fmt.Errorf("postponing entities: %w", err)
+		}
 	}
 	return nil
 }
@@ -275,7 +278,8 @@ func (s *Store) Due(ctx context.Context, refs []string) error {
 
 func (w *writer) due(ctx context.Context, refs []string) error {
 	slices.Sort(refs)
-	if err := execIn(ctx, w, refs, "UPDATE refresh_state SET next_update_at = ? WHERE entity_ref IN (?)", w.store.now().UnixMilli()); err != nil {
+	const due = "UPDATE refresh_state SET next_update_at = ?, asked = ? WHERE entity_ref IN (?)"
+	if err := execIn(ctx, w, refs, due, w.store.now().UnixMilli(), w.asked); err != nil {
 		return fmt.Errorf("making entities due: %w", err)
 	}
 	return nil

@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	mathrand "math/rand/v2"
 	"slices"
 	"strconv"
 	"strings"
@@ -56,6 +57,7 @@ type refreshRow struct {
 	LocationKey string `bun:"location_key"`
 	Hash        string `bun:"unprocessed_hash"`
 	Due         int64  `bun:"next_update_at"`
+	Asked       int64  `bun:"asked"`
 }
 
 type ingestedRow struct {
@@ -130,6 +132,7 @@ type writer struct {
 	store   *Store
 	seq     int64
 	at      int64 // the time of the last entry of the log, in milliseconds
+	asked   int64 // tells what this transaction asks for from what others do
 	cause   Cause // of what is deleted
 	changes []Change
 }
@@ -165,7 +168,7 @@ func (s *Store) commit(ctx context.Context, fn func(*writer) error) (_ []Change,
 			err = errors.Join(err, rollback(tx))
 		}
 	}()
-	w := &writer{Tx: tx, conn: conn, store: s}
+	w := &writer{Tx: tx, conn: conn, store: s, asked: mathrand.Int64()} //nolint:gosec // nobody gains from guessing it
 	lock := "SELECT seq, at FROM entity_log_head WHERE id = 1"
 	if s.db.Dialect().Name() != dialect.SQLite { // there, a transaction that writes is alone anyway
 		lock += " FOR UPDATE"

@@ -1,0 +1,70 @@
+package store_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/uptrace/bun"
+
+	"github.com/portico-dev/portico/catalogmodel"
+	"github.com/portico-dev/portico/plugins/catalog/internal/store"
+)
+
+// TestDueWhileProcessed has an entity become due once more while it is processed. Storing the result must not take that back, even if it has been
+// claimed again at the same moment: who has may be killed before anything comes of it.
+func TestDueWhileProcessed(t *testing.T) {
+	t.Parallel()
+	const ref = "component:default/a"
+	for _, test := range []struct {
+		name string
+		ask  func(ctx context.Context, s *store.Store) error
+		kept bool
+	}{
+		{"nothing", func(context.Context, *store.Store) error { return nil }, false},
+		{"refreshed", func(ctx context.Context, s *store.Store) error { return s.Refresh(ctx, ref) }, true},
+		{"brought otherwise", func(ctx context.Context, s *store.Store) error { return bring(ctx, s, "new") }, true},
+		{"brought as it was", func(ctx context.Context, s *store.Store) error { return bring(ctx, s, "old") }, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			onEachDatabase(t, func(t *testing.T, db *bun.DB) {
+				ctx := t.Context()
+				now := time.UnixMilli(1_000_000)
+				lease, never := now.Add(time.Minute), now.AddDate(1000, 0, 0)
+				s := store.New(db, func() time.Time { return now }, func(context.Context, []store.Change) {})
+				must := func(err error) {
+					t.Helper()
+					if err != nil {
+						t.Fatal(err)
+					}
+				}
+				claim := func() []store.Work {
+					t.Helper()
+					work, _, err := s.Claim(ctx, 10, lease, nil)
+					must(err)
+					return work
+				}
+				must(bring(ctx, s, "old"))
+				work := claim()
+				must(test.ask(ctx, s))
+				claim() // by somebody who is killed
+				_, _, err := s.Save(ctx, []store.Result{{Work: work[0], JSON: work[0].JSON}}, never)
+				must(err)
+				now = lease
+				if kept := len(claim()) == 1; kept != test.kept {
+					t.Errorf("the entity is due: %t, want %t", kept, test.kept)
+				}
+			})
+		})
+	}
+}
+
+// bring has a provider bring one entity.
+func bring(ctx context.Context, s *store.Store, title string) error {
+	e, err := catalogmodel.EntityOf(map[string]any{"apiVersion": "v1", "kind": "Component", "metadata": map[string]any{"name": "a", "title": title}})
+	if err == nil {
+		_, err = s.Replace(ctx, "p", []store.Ingested{{Entity: e}})
+	}
+	return err
+}
