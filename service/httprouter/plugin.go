@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"unicode/utf8"
 
 	"github.com/labstack/echo/v4"
 
@@ -179,9 +180,13 @@ func (m *mount) handleError(err error, c echo.Context) {
 }
 
 // decodeParams decodes the parameters of paths as Express does: Echo leaves them encoded where a path is not encoded in the usual way, as
-// "jane%2Edoe" is not. The rest of a path ("*") stays as it is, since its encoded slashes don't part it.
+// "jane%2Edoe" is not. The rest of a path ("*") stays as it is, since its encoded slashes don't part it. As there, what is not text is
+// refused: databases don't take it.
 func decodeParams(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
+		if !utf8.ValidString(c.Request().URL.Path) {
+			return service.InputError.Errorf("The path is not in UTF-8")
+		}
 		if c.Request().URL.RawPath == "" {
 			return next(c)
 		}

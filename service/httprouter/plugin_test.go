@@ -405,6 +405,11 @@ func TestPathParams(t *testing.T) {
 			t.Errorf("%s: %d %q, want %q", path, got.StatusCode, got.body, want)
 		}
 	}
+	for _, path := range []string{"/items/a/%ff", "/items/a/%FF", "/files/%c3%28"} {
+		if got := b.get("/api/todo" + path); got.StatusCode != http.StatusBadRequest || !strings.Contains(got.body, "InputError") {
+			t.Errorf("%s: %d %q", path, got.StatusCode, got.body)
+		}
+	}
 }
 
 // TestHead has routes for GET, which serve HEAD too.
