@@ -205,6 +205,9 @@ func actionSchema(t reflect.Type) (json.RawMessage, *validator.Schema, error) {
 		return nil, nil, fmt.Errorf("%s is not an object in JSON: use a struct", t)
 	}
 	inferred.Schema = draft7
+	if inferred.Properties == nil {
+		inferred.Properties = map[string]*jsonschema.Schema{} // some that call actions take no object without
+	}
 	raw, err := json.Marshal(inferred)
 	if err != nil {
 		return nil, nil, err

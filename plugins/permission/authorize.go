@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -125,7 +126,10 @@ func decodeRequests(r *http.Request) ([]request, error) {
 	var body struct {
 		Items *[]item `json:"items"`
 	}
-	err := json.NewDecoder(r.Body).Decode(&body)
+	content, err := io.ReadAll(r.Body)
+	if err == nil {
+		err = json.Unmarshal(content, &body)
+	}
 	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
 		return nil, err
 	}

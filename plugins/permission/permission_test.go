@@ -140,9 +140,10 @@ func TestAuthorize(t *testing.T) {
 		"an unknown action":                       {`{"items":[{"id":"a","permission":{"type":"basic","name":"x","attributes":{"action":"fly"}}}]}`, 400, `InputError`},
 		"no id":                                   {`{"items":[{` + addJSON + `}]}`, 400, `InputError`},
 		"no permission":                           {`{"items":[{"id":"a"}]}`, 400, `InputError`},
+		"more than JSON":                          {`{"items":[]}x`, 400, `InputError`},
 		"no items":                                {`{}`, 400, `InputError`},
 		"items that are none (as recorded there)": {`{"items":"x"}`, 400, `InputError`},
-		"no JSON": {`x`, 400, `InputError`},
+		"no JSON":                                 {`x`, 400, `InputError`},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -104,10 +104,10 @@ func TestListIsThatOfBackstage(t *testing.T) {
 			"output":{`+schema+`,"properties":{"id":{"type":"string"},"by":{"type":"string"}},"required":["id","by"],"additionalProperties":false}}},
 		{"id":"todo:delete","name":"delete","title":"Delete","description":"Deletes everything.","pluginId":"todo",
 		 "attributes":{"destructive":true,"idempotent":false,"readOnly":false},
-		 "schema":{"input":{`+schema+`,"additionalProperties":false},"output":{`+schema+`,"additionalProperties":false}}},
+		 "schema":{"input":{`+schema+`,"properties":{},"additionalProperties":false},"output":{`+schema+`,"properties":{},"additionalProperties":false}}},
 		{"id":"todo:export","name":"export","title":"Export","description":"Exports all items.","pluginId":"todo",
 		 "attributes":{"destructive":false,"idempotent":true,"readOnly":true},
-		 "schema":{"input":{`+schema+`,"additionalProperties":false},"output":{`+schema+`,"additionalProperties":{"type":"integer"}},
+		 "schema":{"input":{`+schema+`,"properties":{},"additionalProperties":false},"output":{`+schema+`,"properties":{},"additionalProperties":{"type":"integer"}},
 			"secrets":{`+schema+`,"properties":{"password":{"type":"string"}},"required":["password"],"additionalProperties":false}}}
 	]}`), &want); err != nil {
 		t.Fatal(err)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
 	"slices"
@@ -167,7 +168,11 @@ func (r *Registry) applyConditions(c echo.Context) error {
 	var request struct {
 		Items *[]applyItem `json:"items"`
 	}
-	if err := json.NewDecoder(c.Request().Body).Decode(&request); err != nil {
+	body, err := io.ReadAll(c.Request().Body)
+	if err == nil {
+		err = json.Unmarshal(body, &request)
+	}
+	if err != nil {
 		return malformed(err)
 	}
 	if request.Items == nil {

@@ -81,6 +81,7 @@ func TestApplyConditions(t *testing.T) {
 		"a parameter of no type":   {`{"items":[{"id":"a","resourceRef":"1","resourceType":"todo-item","conditions":{"rule":"IS_OWNER","resourceType":"todo-item","params":{"owners":[1]}}}]}`, 400, "is a number, not a string"},
 		"no items":                 {`{}`, 400, "items"},
 		"no JSON":                  {`{`, 400, "Malformed"},
+		"more than JSON":           {`{"items":[]}x`, 400, "Malformed"},
 		"no refs":                  {`{"items":[{"id":"a","resourceRef":[],"resourceType":"todo-item","conditions":{"rule":"IS_DONE","resourceType":"todo-item"}}]}`, 400, "resourceRef"},
 		"no conditions":            {`{"items":[{"id":"a","resourceRef":"1","resourceType":"todo-item"}]}`, 400, "conditions"},
 		"an empty list":            {`{"items":[{"id":"a","resourceRef":"1","resourceType":"todo-item","conditions":{"anyOf":[]}}]}`, 400, "anyOf"},
