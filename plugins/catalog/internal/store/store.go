@@ -163,8 +163,9 @@ func (s *Store) commit(ctx context.Context, fn func(*writer) error) (_ []Change,
 	if err != nil {
 		return nil, err
 	}
+	done := false
 	defer func() {
-		if err != nil {
+		if !done { // also when something panics: closing the connection would wait for the transaction for ever
 			err = errors.Join(err, rollback(tx))
 		}
 	}()
@@ -187,6 +188,7 @@ func (s *Store) commit(ctx context.Context, fn func(*writer) error) (_ []Change,
 	if err := tx.Commit(); err != nil {
 		return nil, fmt.Errorf("committing: %w", err)
 	}
+	done = true
 	return w.changes, nil
 }
 
