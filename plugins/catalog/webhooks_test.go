@@ -15,10 +15,14 @@ import (
 	"testing"
 	"time"
 
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+
 	"github.com/portico-dev/portico/backend"
 	"github.com/portico-dev/portico/backend/backendtest"
 	"github.com/portico-dev/portico/plugins/catalog"
 	"github.com/portico-dev/portico/plugins/catalog/catalogclient"
+	"github.com/portico-dev/portico/service"
 	"github.com/portico-dev/portico/service/scheduler"
 )
 
@@ -37,7 +41,8 @@ type call struct {
 	id      string
 	changes []catalogclient.Change
 	lost    bool
-	good    bool // answered with success
+	good    bool   // answered with success
+	trace   string // the header traceparent
 }
 
 func newReceiver(t *testing.T) *receiver {
@@ -64,7 +69,7 @@ func newReceiver(t *testing.T) *receiver {
 
 // receive verifies a call as https://github.com/standard-webhooks/standard-webhooks says.
 func receive(req *http.Request) (call, error) {
-	c := call{id: req.Header.Get("webhook-id")}
+	c := call{id: req.Header.Get("webhook-id"), trace: req.Header.Get("traceparent")}
 	body, err := io.ReadAll(req.Body)
 	if err != nil {
 		return c, err
@@ -245,6 +250,21 @@ func TestWebhookThatLostChanges(t *testing.T) {
 	await(t, "the last change", func() bool { return len(r.got()) == 2 })
 	if !r.last().lost {
 		t.Error("the webhook is not told that it has lost changes")
+	}
+}
+
+// TestWebhookIsTraced has a webhook called while somebody takes traces.
+func TestWebhookIsTraced(t *testing.T) {
+	t.Parallel()
+	r := newReceiver(t)
+	s := &source{name: "s"}
+	b := backendtest.Start(t, catalog.Plugin(), module(s), hooked(r.URL, nil),
+		service.RootGroup[sdktrace.SpanExporter](func() sdktrace.SpanExporter { return tracetest.NewNoopExporter() }))
+	await(t, "the webhook to be ready", func() bool { return stateOf(t, b).State == "ok" })
+	s.full(t, parse(t, component("a", "one")))
+	await(t, "a call", func() bool { return r.count() > 0 })
+	if r.last().trace == "" {
+		t.Error("the call does not say which trace it belongs to")
 	}
 }
 

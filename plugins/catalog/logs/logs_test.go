@@ -32,7 +32,7 @@ func TestErrorsAreLogged(t *testing.T) {
 			if entry.Level == "warn" && entry.Plugin == "catalog" && entry.Fields["name"] == "InputError" {
 				who, _ := entry.Fields["entity"].(string)
 				if who != "component:default/bad" || entry.Fields["location"] != "file:"+file ||
-					!strings.HasPrefix(entry.Message, "entity component:default/bad is not valid: ") {
+					!strings.HasPrefix(entry.Message, file+":4: entity component:default/bad is not valid: ") {
 					t.Errorf("logged %v", entry.Fields)
 				}
 				return
