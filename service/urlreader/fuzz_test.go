@@ -92,7 +92,7 @@ func FuzzReadURL(f *testing.F) {
 	for _, seed := range []string{
 		"https://example.com/docs/a", "https://example.com/docs/../a", "https://example.com/docs/%2e%2e/a", "https://example.com/docs/%252e%252e/a",
 		"https://example.com:443/docs", "https://example.com@evil.test/docs", "https://evil.test#@example.com/docs", `https://example.com\@evil.test/docs`,
-		"https://example.com/docs/%2f..%2f", "https://EXAMPLE.com/docs/?a=b", "http://example.com:80/docs//a", "https://example.com./docs",
+		"https://example.com/docs/%2f..%2f", "https://EXAMPLE.com/docs/?a=b", "http://example.com:80/docs//a", "http://example.com:0/docs", "https://example.com./docs",
 	} {
 		f.Add(seed)
 	}

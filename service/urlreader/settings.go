@@ -99,7 +99,9 @@ func (r rule) allows(u *url.URL) bool {
 	}
 	port := 0
 	if text := u.Port(); text != "" {
-		port, _ = strconv.Atoi(text)
+		if port, _ = strconv.Atoi(text); port == 0 {
+			return false
+		}
 	} else if r.from > 0 {
 		port = 443
 		if u.Scheme == "http" {
