@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/portico-dev/portico/backend/internal/wiring"
+	"github.com/portico-dev/portico/internal/panics"
 	"github.com/portico-dev/portico/plugin"
 	"github.com/portico-dev/portico/service"
 )
@@ -58,6 +59,6 @@ func expand(ctx context.Context, cfg service.Config, features []Feature) (wiring
 }
 
 func call(ctx context.Context, cfg service.Config, l Loader) (features []Feature, err error) {
-	defer wiring.Recover(&err)
+	defer panics.Recover(&err)
 	return l(ctx, cfg)
 }

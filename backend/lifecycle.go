@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/portico-dev/portico/backend/internal/wiring"
+	"github.com/portico-dev/portico/internal/panics"
 )
 
 type hook = func(context.Context) error
@@ -72,6 +73,6 @@ func runReverse(ctx context.Context, kind string, hooks []hook) error {
 }
 
 func contain(ctx context.Context, h hook) (err error) {
-	defer wiring.Recover(&err)
+	defer panics.Recover(&err)
 	return h(ctx)
 }

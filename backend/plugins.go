@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/portico-dev/portico/backend/internal/wiring"
+	"github.com/portico-dev/portico/internal/panics"
 	"github.com/portico-dev/portico/plugin"
 	"github.com/portico-dev/portico/service"
 )
@@ -114,12 +115,7 @@ func (b *Backend) logFailure(message, id string, err error, then reaction) {
 	if then == proceed {
 		message += ", and the backend goes on without it, as configured"
 	}
-	attrs := []any{"plugin", id, "error", err}
-	var p *wiring.PanicError
-	if errors.As(err, &p) {
-		attrs = append(attrs, "stack", string(p.Stack))
-	}
-	b.log.Error(message, attrs...)
+	b.log.Error(message, panics.Attrs(err, "plugin", id)...)
 }
 
 // reportProgress logs now and then which plugins are still starting, until the returned function is called.

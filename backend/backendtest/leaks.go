@@ -12,7 +12,8 @@ import (
 
 const leakLabel = "portico-backendtest"
 
-// checkLeaks fails the test if goroutines with the label are still there. Goroutines that have been told to end get a moment to do so.
+// checkLeaks fails the test if goroutines with the label are still there. Goroutines that have been told to end get a moment to do so;
+// those of pgx that close a connection take up to 15 seconds if the server is busy.
 func checkLeaks(t testing.TB, label string) {
 	t.Helper()
 	// Connections that the shared transport keeps for later are nobody's leak.
@@ -22,7 +23,7 @@ func checkLeaks(t testing.TB, label string) {
 		if left = labelled(label); len(left) == 0 {
 			return
 		}
-		if wait > 4*time.Second {
+		if wait > 8*time.Second {
 			break
 		}
 		time.Sleep(wait)

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/uptrace/bun"
 
+	"github.com/portico-dev/portico/internal/panics"
 	"github.com/portico-dev/portico/service"
 	"github.com/portico-dev/portico/service/telemetry"
 )
@@ -238,30 +238,13 @@ func (s *subscriber) handle(ctx context.Context, event service.Event) (err error
 		ctx, processed = o.process(ctx, s.id, event)
 		defer func() { processed(err) }()
 	}
-	defer func() {
-		if v := recover(); v != nil {
-			err = &panicError{value: v, stack: debug.Stack()}
-		}
-	}()
+	defer panics.Recover(&err)
 	return s.OnEvent(ctx, event)
 }
 
 func (s *subscriber) logFailure(message, topic string, err error) {
-	attrs := []any{"subscription", s.id, "topic", topic, "error", err}
-	var p *panicError
-	if errors.As(err, &p) {
-		attrs = append(attrs, "stack", string(p.stack))
-	}
-	s.log.Warn(message, attrs...)
+	s.log.Warn(message, panics.Attrs(err, "subscription", s.id, "topic", topic)...)
 }
-
-// panicError is a panic of a subscriber.
-type panicError struct {
-	value any
-	stack []byte
-}
-
-func (e *panicError) Error() string { return fmt.Sprintf("panic: %v", e.value) }
 
 // open opens the database, if there is one, and begins to follow the log.
 func (b *Bus) open() (*eventLog, error) {

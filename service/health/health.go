@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -19,6 +18,7 @@ import (
 	"golang.org/x/net/http/httpguts"
 	"golang.org/x/sync/singleflight"
 
+	"github.com/portico-dev/portico/internal/panics"
 	"github.com/portico-dev/portico/plugin"
 	"github.com/portico-dev/portico/service"
 )
@@ -214,7 +214,7 @@ func (h *Health) failing(ctx context.Context) []string {
 			}
 		}
 		if err != nil {
-			h.log.WarnContext(ctx, "Readiness check failed", "check", c.name, "error", err)
+			h.log.WarnContext(ctx, "Readiness check failed", panics.Attrs(err, "check", c.name)...)
 			names = append(names, c.name)
 		}
 	}
@@ -223,10 +223,6 @@ func (h *Health) failing(ctx context.Context) []string {
 }
 
 func (c *check) call(ctx context.Context) (err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = fmt.Errorf("panic: %v\n%s", v, debug.Stack())
-		}
-	}()
+	defer panics.Recover(&err)
 	return c.run(ctx)
 }

@@ -10,11 +10,12 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"runtime/debug"
+	"net/url"
 	"strings"
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/portico-dev/portico/internal/panics"
 	"github.com/portico-dev/portico/service"
 )
 
@@ -146,7 +147,11 @@ func errorBody(answer errorAnswer, r *http.Request, mount string) []byte {
 
 // urlBelow is the path and query of a request as its handler's routes see them.
 func urlBelow(r *http.Request, mount string) string {
-	below := strings.TrimPrefix(r.URL.RequestURI(), mount)
+	asked := r.URL
+	if other, ok := r.Context().Value(otherSlashKey{}).(*url.URL); ok {
+		asked = other
+	}
+	below := strings.TrimPrefix(asked.RequestURI(), mount)
 	if !strings.HasPrefix(below, "/") {
 		below = "/" + below
 	}
@@ -154,7 +159,7 @@ func urlBelow(r *http.Request, mount string) string {
 }
 
 func logError(r *http.Request, log *slog.Logger, answer errorAnswer, err error) {
-	attrs := []any{"type", "errorHandler", "method", r.Method, "path", r.URL.Path, "error", err}
+	attrs := panics.Attrs(err, "type", "errorHandler", "method", r.Method, "path", r.URL.Path)
 	message := fmt.Sprintf("Request failed with status %d", answer.status)
 	if answer.logID != "" {
 		attrs = append(attrs, "logId", answer.logID)
@@ -162,24 +167,13 @@ func logError(r *http.Request, log *slog.Logger, answer errorAnswer, err error) 
 	if named := (*service.Error)(nil); errors.As(err, &named) && named.Cause != nil {
 		attrs = append(attrs, "cause", named.Cause)
 	}
-	if panicked := (*panicError)(nil); errors.As(err, &panicked) {
-		attrs = append(attrs, "stack", string(panicked.stack))
-	}
 	log.ErrorContext(r.Context(), message, attrs...)
 }
-
-// panicError is a panic of a handler.
-type panicError struct {
-	value any
-	stack []byte
-}
-
-func (p *panicError) Error() string { return fmt.Sprintf("panic: %v", p.value) }
 
 // contain turns what recover has returned into an error. The panic that ends an answer on purpose goes on.
 func contain(value any) error {
 	if value == http.ErrAbortHandler { //nolint:errorlint // net/http compares it like this too
 		panic(value)
 	}
-	return &panicError{value: value, stack: debug.Stack()}
+	return panics.New(value)
 }

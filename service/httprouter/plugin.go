@@ -8,7 +8,6 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -180,19 +179,22 @@ func (m *mount) handleError(err error, c echo.Context) {
 }
 
 // decodeParams decodes the parameters of paths as Express does: Echo leaves them encoded where a path is not encoded in the usual way, as
-// "jane%2Edoe" is not. The rest of a path ("*") stays as it is, since its encoded slashes don't part it. As there, what is not text is
-// refused: databases don't take it.
+// "jane%2Edoe" is not. The rest of a path ("*") stays as it is, since its encoded slashes don't part it. As there, a parameter is one part of the
+// path, which Echo lets be empty or go on over slashes. What is not text is refused: databases don't take it.
 func decodeParams(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		if !utf8.ValidString(c.Request().URL.Path) {
-			return service.InputError.Errorf("The path is not in UTF-8")
+		if path := c.Request().URL.Path; !utf8.ValidString(path) || strings.Contains(path, "\x00") {
+			return service.InputError.Errorf("The path is not text in UTF-8")
 		}
-		if c.Request().URL.RawPath == "" {
-			return next(c)
-		}
-		values := slices.Clone(c.ParamValues())
+		values := c.ParamValues() // those of the context, not copies
 		for i, value := range values {
 			if c.ParamNames()[i] == "*" {
+				continue
+			}
+			if value == "" || strings.Contains(value, "/") {
+				return echo.ErrNotFound
+			}
+			if c.Request().URL.RawPath == "" {
 				continue
 			}
 			decoded, err := url.PathUnescape(value)
@@ -201,7 +203,6 @@ func decodeParams(next echo.HandlerFunc) echo.HandlerFunc {
 			}
 			values[i] = decoded
 		}
-		c.SetParamValues(values...)
 		return next(c)
 	}
 }
@@ -234,6 +235,7 @@ func unmatched(err error) bool {
 	return errors.Is(err, echo.ErrNotFound) || errors.Is(err, echo.ErrMethodNotAllowed)
 }
 
+// otherSlashKey is the key of the URL that was asked for.
 type otherSlashKey struct{}
 
 // otherSlash is the request with its path without the slash at the end, or with one if the path is the plugin's root.
@@ -245,7 +247,7 @@ func (m *mount) otherSlash(r *http.Request) (*http.Request, bool) {
 			return nil, false
 		}
 	}
-	other := r.WithContext(context.WithValue(r.Context(), otherSlashKey{}, true))
+	other := r.WithContext(context.WithValue(r.Context(), otherSlashKey{}, r.URL))
 	other.URL = new(url.URL)
 	*other.URL = *r.URL
 	other.URL.Path = path

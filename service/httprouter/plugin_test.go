@@ -257,6 +257,7 @@ func TestSlashAtTheEnd(t *testing.T) {
 	group.Use(func(next echo.HandlerFunc) echo.HandlerFunc { return next })
 	group.GET("/items", func(c echo.Context) error { return c.String(http.StatusOK, "items") })
 	group.GET("/items/:id", func(c echo.Context) error { return c.String(http.StatusOK, "item "+c.Param("id")) })
+	group.GET("/pairs/:a/:b", func(c echo.Context) error { return c.String(http.StatusOK, "pair "+c.Param("a")+" "+c.Param("b")) })
 	group.GET("/missing", func(echo.Context) error { return service.NotFoundError.Errorf("gone") })
 	group.GET("/files/*", func(c echo.Context) error { return c.String(http.StatusOK, "file "+c.Param("*")) })
 	rest, _ := b.plugin("rest")
@@ -269,7 +270,8 @@ func TestSlashAtTheEnd(t *testing.T) {
 	for path, want := range map[string]string{
 		"/api/slash": "root", "/api/slash/": "root",
 		"/api/bare": "root", "/api/bare/": "root",
-		"/api/todo/items": "items", "/api/todo/items?a=b": "items", "/api/todo/items/a%2Fb/": "item a/b/",
+		"/api/todo/items": "items", "/api/todo/items?a=b": "items", "/api/todo/items/a%2Fb/": "item a/b",
+		"/api/todo/items/7/": "item 7", "/api/todo/items/7/8": "", "/api/todo/pairs/1/2/": "pair 1 2", "/api/todo/pairs//2": "",
 		"/api/todo/files/a/": "file a/", "/api/todo/nope/": "", "/api/todo": "", "/api/todo/": "",
 		"/api/todo/items/": "items", "/api/todo/keys": "keys", "/api/todo/keys/": "keys", "/api/rest/items/": "items",
 	} {
@@ -279,6 +281,9 @@ func TestSlashAtTheEnd(t *testing.T) {
 	}
 	if got := b.do(b.request(http.MethodPost, "/api/todo/items/", nil)); got.StatusCode != http.StatusNotFound || got.body != "" {
 		t.Errorf("another method: %d %q", got.StatusCode, got.body)
+	}
+	if got := b.get("/api/todo/missing/?a=b"); !strings.Contains(got.body, `"url":"/missing/?a=b"`) {
+		t.Errorf("the error does not tell what was asked for: %s", got.body)
 	}
 	for _, path := range []string{"/api/rest/other", "/api/rest/other/"} {
 		if got := b.get(path); got.StatusCode != http.StatusNotFound || !strings.Contains(got.body, "nothing here") {
@@ -405,7 +410,7 @@ func TestPathParams(t *testing.T) {
 			t.Errorf("%s: %d %q, want %q", path, got.StatusCode, got.body, want)
 		}
 	}
-	for _, path := range []string{"/items/a/%ff", "/items/a/%FF", "/files/%c3%28"} {
+	for _, path := range []string{"/items/a/%ff", "/items/a/%FF", "/files/%c3%28", "/items/a%00"} {
 		if got := b.get("/api/todo" + path); got.StatusCode != http.StatusBadRequest || !strings.Contains(got.body, "InputError") {
 			t.Errorf("%s: %d %q", path, got.StatusCode, got.body)
 		}

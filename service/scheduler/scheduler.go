@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
@@ -13,6 +12,7 @@ import (
 	"github.com/jonboulle/clockwork"
 	"github.com/uptrace/bun"
 
+	"github.com/portico-dev/portico/internal/panics"
 	"github.com/portico-dev/portico/service"
 )
 
@@ -287,31 +287,14 @@ func (s *Scheduler) execute(ctx context.Context, t *task, timeout time.Duration)
 		}()
 		ctx = inner
 	}
-	defer func() {
-		if v := recover(); v != nil {
-			err = &panicError{value: v, stack: debug.Stack()}
-		}
-	}()
+	defer panics.Recover(&err)
 	return t.Run(ctx)
 }
-
-// panicError is a panic of a task.
-type panicError struct {
-	value any
-	stack []byte
-}
-
-func (e *panicError) Error() string { return fmt.Sprintf("panic: %v", e.value) }
 
 // logRun logs how a run ended, unless it was ended on purpose.
 func (s *Scheduler) logRun(t *task, err error) {
 	if err == nil || errors.Is(err, errCancelled) || s.ctx.Err() != nil {
 		return
 	}
-	attrs := []any{"task", t.ID, "error", err}
-	var p *panicError
-	if errors.As(err, &p) {
-		attrs = append(attrs, "stack", string(p.stack))
-	}
-	s.options.Log.Error(fmt.Sprintf("task %s failed", t.ID), attrs...)
+	s.options.Log.Error(fmt.Sprintf("task %s failed", t.ID), panics.Attrs(err, "task", t.ID)...)
 }

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"go.uber.org/dig"
+
+	"github.com/portico-dev/portico/internal/panics"
 )
 
 var errorType = reflect.TypeFor[error]()
@@ -100,9 +102,9 @@ func (f *function) inputs() []reflect.Type {
 	return in
 }
 
-// call calls the function. A panic is returned as a *PanicError.
+// call calls the function. A panic is returned as a *panics.Error.
 func (f *function) call(args []reflect.Value) (result reflect.Value, err error) {
-	defer Recover(&err)
+	defer panics.Recover(&err)
 	out := f.value.Call(args)
 	if f.hasError {
 		if e, _ := out[len(out)-1].Interface().(error); e != nil {

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"go.uber.org/fx"
+
+	"github.com/portico-dev/portico/internal/panics"
 )
 
 // Lifecycle says how the hooks of a container run.
@@ -55,7 +57,7 @@ func (l *lifecycle) start(ctx context.Context, hook func(context.Context) error)
 			err = fmt.Errorf("start-up hook %s of %s: %w", location(reflect.ValueOf(hook)), l.Owner, err)
 		}
 	}()
-	defer Recover(&err)
+	defer panics.Recover(&err)
 	return hook(ctx)
 }
 
@@ -67,7 +69,7 @@ func (l *lifecycle) stop(ctx context.Context, hook func(context.Context) error) 
 }
 
 // Bounded runs a shutdown hook with a deadline. It runs in a goroutine of its own, as one that ignores its context must not keep the
-// others from running; such a goroutine is left behind, and the error says so. A panic is returned as a *PanicError.
+// others from running; such a goroutine is left behind, and the error says so. A panic is returned as a *panics.Error.
 func Bounded(ctx context.Context, timeout time.Duration, hook func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
@@ -75,7 +77,7 @@ func Bounded(ctx context.Context, timeout time.Duration, hook func(context.Conte
 	go func() {
 		var err error
 		defer func() { done <- err }()
-		defer Recover(&err)
+		defer panics.Recover(&err)
 		err = hook(ctx)
 	}()
 	select {

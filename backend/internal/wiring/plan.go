@@ -241,6 +241,11 @@ var idPattern = regexp.MustCompile(`^[a-z][a-z0-9]*(-[a-z0-9]+)*$`)
 
 const idRule = "use lower-case letters, digits and single dashes, beginning with a letter"
 
+// Ids of modules may have capitals, as some of Backstage's have.
+var moduleIDPattern = regexp.MustCompile(`^[a-z][a-zA-Z0-9]*(-[a-zA-Z0-9]+)*$`)
+
+const moduleIDRule = "use letters, digits and single dashes, beginning with a lower-case letter"
+
 func (p *Plan) addPlugins(plugins []plugin.Plugin) {
 	for _, added := range plugins {
 		if !idPattern.MatchString(added.ID()) {
@@ -262,8 +267,8 @@ func (p *Plan) addPlugins(plugins []plugin.Plugin) {
 func (p *Plan) addModules(modules []plugin.Module) {
 	seen := map[string]bool{}
 	for _, added := range modules {
-		if !idPattern.MatchString(added.ID()) {
-			p.report(added, idRule, "has the invalid id %q", added.ID())
+		if !moduleIDPattern.MatchString(added.ID()) {
+			p.report(added, moduleIDRule, "has the invalid id %q", added.ID())
 		}
 		pl := p.byID[added.PluginID()]
 		if pl == nil {

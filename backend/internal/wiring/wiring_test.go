@@ -76,6 +76,10 @@ func TestMistakes(t *testing.T) {
 			wiring.Features{Plugins: []plugin.Plugin{plugin.New("Todo!")}},
 			[]string{`invalid id "Todo!"`, "lower-case letters"},
 		},
+		"an invalid id of a module": {
+			wiring.Features{Plugins: []plugin.Plugin{todo()}, Modules: []plugin.Module{plugin.NewModule("todo", "Jira"), plugin.NewModule("todo", "jiraSync")}},
+			[]string{`module todo/Jira has the invalid id "Jira"`, "beginning with a lower-case letter"},
+		},
 		"a missing service": {
 			wiring.Features{Plugins: []plugin.Plugin{todo(plugin.Init(func(Clock) {}))}},
 			[]string{"plugin todo asks for wiring_test.Clock (wiring_test.TestMistakes", "no service has that type", "service.PerPlugin[wiring_test.Clock]"},
