@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"strings"
@@ -157,6 +158,29 @@ func TestPluginsStartSideBySide(t *testing.T) {
 		plugin.New("a", plugin.Init(func() { meet <- struct{}{} })),
 		plugin.New("b", plugin.Init(func() { <-meet })),
 	)
+}
+
+func TestStatusPageGivesWayToFrontend(t *testing.T) {
+	t.Parallel()
+	get := func(b *backendtest.Backend, path string) string {
+		body, err := io.ReadAll(b.Anonymous(t).Get(path).Body)
+		if err != nil {
+			t.Error(err)
+		}
+		return string(body)
+	}
+	if got := get(backendtest.Start(t, plugin.New("hello", plugin.Init(func() {}))), "/"); !strings.Contains(got, "<td>hello") {
+		t.Errorf("the status page doesn't tell of the plugin: %s", got)
+	}
+	b := backendtest.Start(t, plugin.New("app", plugin.Init(func(g *echo.Group, policies service.AuthPolicies) {
+		policies.AllowUnauthenticated("/")
+		g.GET("/*", func(c echo.Context) error { return c.String(http.StatusOK, "frontend at /"+c.Param("*")) })
+	})))
+	for _, path := range []string{"/", "/catalog"} {
+		if got, want := get(b, path), "frontend at "+path; got != want {
+			t.Errorf("GET %s: %s, want %s", path, got, want)
+		}
+	}
 }
 
 func TestStopFailsReadinessFirstAndLetsRequestsFinish(t *testing.T) {

@@ -16,10 +16,10 @@ import (
 //go:embed statuspage.html
 var statusPage string
 
-// addStatusPage serves a page at / that tells which plugins run and in what state. A plugin that serves a frontend takes its place.
+// addStatusPage serves a page at / that tells which plugins run and in what state. The plugin app, which serves the frontend, takes its place.
 func (b *Backend) addStatusPage() error {
 	router, ok := wiring.Value[*echo.Echo](b.root)
-	if !ok {
+	if _, frontend := b.instance.Plugin("app"); frontend || !ok {
 		return nil
 	}
 	page, err := template.New("status page").Funcs(template.FuncMap{"round": func(d time.Duration) time.Duration {

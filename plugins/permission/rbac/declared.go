@@ -10,6 +10,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/santhosh-tekuri/jsonschema/v5"
@@ -129,9 +130,10 @@ func (a *asker) ask(ctx context.Context, others []string) (*declared, error) {
 	return all, nil
 }
 
-// askOne asks a plugin. One without permissions declares nothing.
+// askOne asks a plugin. One without permissions declares nothing, as does one of this backend that answers with the page of a frontend.
 func (a *asker) askOne(ctx context.Context, id string) (m metadata, err error) {
-	if _, here := a.instance.Plugin(id); here {
+	_, here := a.instance.Plugin(id)
+	if here {
 		if _, err := a.instance.Await(ctx, id); err != nil {
 			return m, err
 		}
@@ -153,6 +155,9 @@ func (a *asker) askOne(ctx context.Context, id string) (m metadata, err error) {
 	defer func() { err = errors.Join(err, res.Body.Close()) }()
 	switch res.StatusCode {
 	case http.StatusOK:
+		if here && strings.HasPrefix(res.Header.Get("Content-Type"), "text/html") {
+			return m, nil
+		}
 		err := json.NewDecoder(io.LimitReader(res.Body, maxMetadataLength)).Decode(&m)
 		return m, err
 	case http.StatusNotFound:

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/labstack/echo/v4"
 	"go.uber.org/goleak"
 
 	"github.com/portico-dev/portico/backend"
@@ -258,6 +259,20 @@ func TestPluginsThatCannotBeAsked(t *testing.T) {
 		if !strings.Contains(b.Log.String(), want) {
 			t.Errorf("%q is not logged", want)
 		}
+	}
+}
+
+// A frontend answers every path with its page: it has no permissions, and mistakes are found beside it.
+func TestFrontendsDeclareNothing(t *testing.T) {
+	t.Parallel()
+	cfg, _ := fromYAML(t, "permission: {rbac: {roles: {r: {members: '*', permissions: [{allow: notes.note.craete}]}}}}", false)
+	frontend := plugin.New("app", plugin.Init(func(g *echo.Group, policies service.AuthPolicies) {
+		policies.AllowUnauthenticated("/")
+		g.GET("/*", func(c echo.Context) error { return c.HTML(http.StatusOK, "<!doctype html>") })
+	}))
+	_, err := backendtest.TryStart(t, cfg, notes(nil), frontend, permission.Plugin(), rbac.Module())
+	if err == nil || !strings.Contains(err.Error(), `did you mean "notes.note.create"`) {
+		t.Errorf("the mistake is not told: %v", err)
 	}
 }
 
