@@ -40,8 +40,8 @@ type Module struct {
 	spec     Spec
 }
 
-// NewModule describes the module id of the plugin pluginID. Module ids follow the rules of plugin ids and are unique within their
-// plugin.
+// NewModule describes the module id of the plugin pluginID. Module ids follow the rules of plugin ids, except that they may have capitals, and are
+// unique within their plugin. backend.startup of the configuration names modules by them.
 func NewModule(pluginID, id string, options ...Option) Module {
 	return Module{pluginID: pluginID, id: id, spec: newSpec(options)}
 }

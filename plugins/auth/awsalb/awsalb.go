@@ -31,7 +31,7 @@ var schema []byte
 
 // Module adds the provider awsalb.
 func Module() plugin.Module {
-	return plugin.NewModule("auth", "aws-alb-provider", plugin.ConfigSchema(schema), plugin.Init(func(providers auth.Providers) {
+	return plugin.NewModule("auth", "awsAlbProvider", plugin.ConfigSchema(schema), plugin.Init(func(providers auth.Providers) {
 		providers.AddProxyProvider(auth.ProxyProvider{ID: "awsalb", New: newAuthenticator})
 	}))
 }
