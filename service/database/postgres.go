@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,6 +17,7 @@ import (
 	"github.com/cenkalti/backoff/v5"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgconn/ctxwatch"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/uptrace/bun"
@@ -112,6 +114,23 @@ func closePool(ctx context.Context, pool *pgxpool.Pool) error {
 	}
 }
 
+// cutter ends what waits for the server when its context ends, but lets what is on the way there arrive: after half a message, the server waits for
+// the rest and not for the word that the connection is closed, which TLS could not even send. pgx would then wait for a quarter of a minute.
+type cutter struct{ conn net.Conn }
+
+// sending is how long a message may be on its way after its context has ended.
+const sending = 5 * time.Second
+
+// HandleCancel implements ctxwatch.Handler. Errors come again when the connection is used.
+func (c cutter) HandleCancel(context.Context) {
+	now := time.Now()
+	_ = c.conn.SetReadDeadline(now)
+	_ = c.conn.SetWriteDeadline(now.Add(sending))
+}
+
+// HandleUnwatchAfterCancel implements ctxwatch.Handler.
+func (c cutter) HandleUnwatchAfterCancel() { _ = c.conn.SetDeadline(time.Time{}) }
+
 func postgresConfig(t target) (*pgxpool.Config, error) {
 	secure, err := t.connection.tls(t.key)
 	if err != nil {
@@ -161,6 +180,7 @@ func postgresConfig(t target) (*pgxpool.Config, error) {
 
 	// bun writes arguments into the statement, so that statements kept for their text would hardly ever be used again.
 	config.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeExec
+	config.ConnConfig.BuildContextWatcherHandler = func(conn *pgconn.PgConn) ctxwatch.Handler { return cutter{conn.Conn()} }
 	config.MinConns, config.MaxConns = int32(t.poolMin), int32(t.poolMax)
 	if t.schema != "" {
 		config.MinConns, config.MaxConns = int32(t.sharedPoolMin), int32(t.sharedPoolMax)

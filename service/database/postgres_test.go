@@ -9,12 +9,17 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/uptrace/bun"
+	"go.uber.org/fx/fxtest"
 
 	"github.com/portico-dev/portico/backend/backendtest"
+	"github.com/portico-dev/portico/service"
+	"github.com/portico-dev/portico/service/config"
+	"github.com/portico-dev/portico/service/database"
 )
 
 // withSchemas runs a test with a PostgreSQL server whose plugins have schemas.
@@ -239,6 +244,41 @@ func TestRawConnection(t *testing.T) {
 		}
 		if n := countNotes(t, db); n != 2 {
 			t.Errorf("%d notes were copied, want 2", n)
+		}
+	})
+}
+
+// TestStatementsCutShort has contexts end while statements are on their way to the server. Their connections close soon all the same, and not only
+// when pgx gives up waiting for the server, after a quarter of a minute.
+func TestStatementsCutShort(t *testing.T) {
+	backendtest.EachDatabaseConfig(t, func(t *testing.T, section map[string]any) {
+		t.Parallel()
+		if section["client"] != "pg" {
+			t.Skip("about PostgreSQL")
+		}
+		lifecycle := fxtest.NewLifecycle(quiet{t})
+		m, err := database.NewManager(config.Static(map[string]any{"backend": map[string]any{"database": section}}),
+			service.RootLogger{Logger: slog.New(slog.DiscardHandler)}, lifecycle)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lifecycle.RequireStart()
+		db, err := m.Open(t.Context(), "todo")
+		if err != nil {
+			t.Fatal(err)
+		}
+		long := "SELECT length('" + strings.Repeat("x", 64<<20) + "')"
+		for after := time.Millisecond; after < 50*time.Millisecond; after *= 2 {
+			ctx, cancel := context.WithTimeout(t.Context(), after)
+			if _, err := db.DB.ExecContext(ctx, long); err == nil {
+				t.Log("the statement was not cut short")
+			}
+			cancel()
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		if err := lifecycle.Stop(ctx); err != nil {
+			t.Error(err)
 		}
 	})
 }
