@@ -8,8 +8,8 @@ import (
 // Entity is one entry of the catalog, of any kind: a JSON object with apiVersion, kind, metadata and, mostly, spec.
 //
 // It is immutable and lossless: fields keep their order, unknown ones are kept, numbers stay as written. Methods that
-// change an entity return the changed one, which shares everything else with the original, so that adding an annotation costs
-// a few small copies however large the entity is. An Entity is passed by value and is safe for concurrent use.
+// change an entity return the changed one, for which they copy the original. An Entity takes about as much memory as its JSON, is passed
+// by value and is safe for concurrent use.
 //
 // Nothing about an Entity is certain until a [Registry] has validated it; the accessors answer "" for what is missing or has
 // another type. The zero Entity is empty, and null in JSON.
@@ -109,10 +109,10 @@ func (e Entity) Tags() []string { return e.Metadata().child("tags").Strings() }
 func (e Entity) Type() string { return e.Spec().child("type").Text() }
 
 func stringMap(v Value) map[string]string {
-	out := make(map[string]string, v.Len())
+	out := map[string]string{}
 	for k, x := range v.Fields() {
 		if x.Type() == String {
-			out[k] = x.text
+			out[k] = x.content()
 		}
 	}
 	return out
@@ -129,18 +129,21 @@ func (e Entity) File() string { return e.file }
 // With returns e with v at path, replacing what is there or adding it at the end, together with objects on the way that are
 // missing. Where something on the way is there but is no object, e is returned unchanged, for validation to report.
 func (e Entity) With(v Value, path ...string) Entity {
-	e.root, _ = e.root.with(v, path)
+	e.root = e.root.With(v, path...)
 	return e
 }
 
 // Without returns e without the field at path.
 func (e Entity) Without(path ...string) Entity {
-	e.root = e.root.without(path)
+	e.root = e.root.Without(path...)
 	return e
 }
 
-// WithAnnotation returns e with an annotation set; see [Entity.With].
+// WithAnnotation returns e with an annotation set; see [Entity.With]. Annotations that are null, as they are in YAML where none is left, are none.
 func (e Entity) WithAnnotation(name, value string) Entity {
+	if e.Metadata().child("annotations").Type() == Null {
+		e = e.Without("metadata", "annotations")
+	}
 	return e.With(StringValue(value), "metadata", "annotations", name)
 }
 
@@ -152,7 +155,7 @@ func (e Entity) WithDefaultNamespace(namespace string) Entity {
 		return e
 	}
 	metadata = metadata.withFirst("namespace", StringValue(namespace))
-	e.root = e.root.without([]string{"metadata"}).withFirst("metadata", metadata)
+	e.root = e.root.Without("metadata").withFirst("metadata", metadata)
 	return e
 }
 

@@ -107,7 +107,8 @@ func TestEntityChanges(t *testing.T) {
 	}{
 		"replaces in place":                            {`{"a":1,"b":2}`, func(e catalogmodel.Entity) catalogmodel.Entity { return e.With(text("x"), "a") }, `{"a":"x","b":2}`},
 		"adds at the end, with objects on the way":     {`{"a":1}`, func(e catalogmodel.Entity) catalogmodel.Entity { return e.With(text("x"), "b", "c", "d") }, `{"a":1,"b":{"c":{"d":"x"}}}`},
-		"leaves alone what is no object":               {`{"metadata":{"annotations":null}}`, func(e catalogmodel.Entity) catalogmodel.Entity { return e.WithAnnotation("a", "b") }, `{"metadata":{"annotations":null}}`},
+		"leaves alone what is no object":               {`{"metadata":{"annotations":[]}}`, func(e catalogmodel.Entity) catalogmodel.Entity { return e.WithAnnotation("a", "b") }, `{"metadata":{"annotations":[]}}`},
+		"annotates where annotations are null":         {`{"metadata":{"annotations":null}}`, func(e catalogmodel.Entity) catalogmodel.Entity { return e.WithAnnotation("a", "b") }, `{"metadata":{"annotations":{"a":"b"}}}`},
 		"does not reach into arrays":                   {`{"a":[{}]}`, func(e catalogmodel.Entity) catalogmodel.Entity { return e.With(text("x"), "a", "0", "b") }, `{"a":[{}]}`},
 		"removes":                                      {`{"a":{"b":1,"c":2}}`, func(e catalogmodel.Entity) catalogmodel.Entity { return e.Without("a", "b") }, `{"a":{"c":2}}`},
 		"removes nothing":                              {`{"a":1}`, func(e catalogmodel.Entity) catalogmodel.Entity { return e.Without("a", "b").Without("c") }, `{"a":1}`},

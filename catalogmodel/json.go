@@ -1,9 +1,10 @@
 package catalogmodel
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
-	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 )
@@ -11,47 +12,58 @@ import (
 // maxDepth is how deeply objects and arrays may be nested, in JSON and in YAML.
 const maxDepth = 512
 
-// ParseValue reads one JSON text. Of fields that repeat a key, the last counts, as in JavaScript. Nesting is limited to 512
-// levels. The value holds on to one copy of data, and takes up to thirty times its size if data consists of nothing but
-// the smallest values: bound what comes from outside.
+// maxJSON keeps the encoding of what is read within its bounds, whatever it is.
+const maxJSON = 1 << 30
+
+// ParseValue reads one JSON text, of up to 1 GiB. Of fields that repeat a key, the last counts, as in JavaScript. Nesting is limited to 512
+// levels. The value takes about as much memory as data, and up to three times as much if data consists of nothing but the smallest values.
 func ParseValue(data []byte) (Value, error) {
-	text := string(data)
-	if !utf8.ValidString(text) {
-		text = string([]rune(text)) // U+FFFD for each byte that is no part of a character
-	}
-	p := jsonParser{text: text}
-	v, err := p.document()
-	if err != nil {
-		line, column := lineAndColumn(text, p.at)
-		return Value{}, &SyntaxError{Position: Position{line, column}, Message: err.Error()}
-	}
-	return v, nil
-}
-
-func lineAndColumn(text string, at int) (line, column int) {
-	before := text[:min(at, len(text))]
-	return strings.Count(before, "\n") + 1, at - strings.LastIndexByte(before, '\n')
-}
-
-// jsonParser builds values whose strings are parts of text. encoding/json would copy each of them, and box it: reading
-// entities is the catalog's hottest path, and this is several times as fast.
-type jsonParser struct {
-	text  string
-	at    int
-	depth int
-	stack []member // members of the containers that are still open
-}
-
-func (p *jsonParser) document() (Value, error) {
-	p.stack = make([]member, 0, 32)
-	v, err := p.value()
+	text, err := appendParsed(make([]byte, 0, len(data)), data)
 	if err != nil {
 		return Value{}, err
 	}
-	if c, ok := p.next(); ok {
-		return Value{}, fmt.Errorf("unexpected %q after the value", c)
+	return Value{string(text)}, nil
+}
+
+// appendParsed appends the value that ParseValue returns.
+func appendParsed(dst, data []byte) ([]byte, error) {
+	if len(data) > maxJSON {
+		return nil, &SyntaxError{Message: fmt.Sprintf("the text is longer than %d bytes", maxJSON)}
 	}
-	return v, nil
+	if !utf8.Valid(data) {
+		data = []byte(string([]rune(string(data)))) // U+FFFD for each byte that is no part of a character
+	}
+	p := jsonParser{text: data, out: dst}
+	if err := p.document(); err != nil {
+		line, column := lineAndColumn(data, p.at)
+		return nil, &SyntaxError{Position: Position{line, column}, Message: err.Error()}
+	}
+	return p.out, nil
+}
+
+func lineAndColumn(text []byte, at int) (line, column int) {
+	before := text[:min(at, len(text))]
+	return bytes.Count(before, []byte("\n")) + 1, at - bytes.LastIndexByte(before, '\n')
+}
+
+// jsonParser encodes values as it reads them. encoding/json would copy each string, and box it: reading entities is the catalog's hottest path,
+// and this is several times as fast.
+type jsonParser struct {
+	text  []byte
+	at    int
+	out   []byte
+	depth int
+	keys  [][]byte // of the objects that are still open
+}
+
+func (p *jsonParser) document() error {
+	if err := p.value(); err != nil {
+		return err
+	}
+	if c, ok := p.next(); ok {
+		return fmt.Errorf("unexpected %q after the value", c)
+	}
+	return nil
 }
 
 // next skips white space and returns the byte that follows it, without consuming it.
@@ -67,31 +79,40 @@ func (p *jsonParser) next() (byte, bool) {
 	return 0, false
 }
 
-func (p *jsonParser) value() (Value, error) {
+func (p *jsonParser) value() error {
 	c, ok := p.next()
 	switch {
 	case !ok:
-		return Value{}, errEnd
+		return errEnd
 	case c == '"':
 		s, err := p.string()
-		return stringValue(s), err
+		p.out = appendText(append(p.out, byte(String)), s)
+		return err
 	case c == '{':
-		return p.container(Object, '}')
+		return p.members(Object, '}')
 	case c == '[':
-		return p.container(Array, ']')
+		return p.members(Array, ']')
 	case c == '-' || c >= '0' && c <= '9':
 		return p.number()
-	case strings.HasPrefix(p.text[p.at:], "true"):
-		p.at += 4
-		return boolValue(true), nil
-	case strings.HasPrefix(p.text[p.at:], "false"):
-		p.at += 5
-		return boolValue(false), nil
-	case strings.HasPrefix(p.text[p.at:], "null"):
-		p.at += 4
-		return Value{head: head(Null)}, nil
+	case p.skip("true"):
+		p.out = append(p.out, boolTag(true))
+	case p.skip("false"):
+		p.out = append(p.out, boolTag(false))
+	case p.skip("null"):
+		p.out = append(p.out, byte(Null))
+	default:
+		return p.unexpected("a value")
 	}
-	return Value{}, p.unexpected("a value")
+	return nil
+}
+
+// skip consumes a word, if it comes next.
+func (p *jsonParser) skip(word string) bool {
+	found := len(p.text)-p.at >= len(word) && string(p.text[p.at:p.at+len(word)]) == word
+	if found {
+		p.at += len(word)
+	}
+	return found
 }
 
 var errEnd = fmt.Errorf("the text ends before the value does")
@@ -100,101 +121,68 @@ func (p *jsonParser) unexpected(want string) error {
 	if p.at >= len(p.text) {
 		return errEnd
 	}
-	r, _ := utf8.DecodeRuneInString(p.text[p.at:])
+	r, _ := utf8.DecodeRune(p.text[p.at:])
 	return fmt.Errorf("unexpected %q where %s should be", r, want)
 }
 
-func (p *jsonParser) container(t Type, end byte) (Value, error) {
+func (p *jsonParser) members(t Type, end byte) error {
 	if p.depth++; p.depth > maxDepth {
-		return Value{}, fmt.Errorf("nested more than %d levels deep", maxDepth)
+		return fmt.Errorf("nested more than %d levels deep", maxDepth)
 	}
 	p.at++
-	base := len(p.stack)
-	if c, ok := p.next(); ok && c == end {
-		p.at++
-		p.depth--
-		return container(t, nil), nil
-	}
-	for {
-		var m member
+	start, keys := len(p.out), len(p.keys)
+	var begin int
+	p.out, begin = beginMembers(p.out, t, Position{})
+	for more := !p.ends(end); more; {
 		if t == Object {
-			if c, _ := p.next(); c != '"' {
-				return Value{}, p.unexpected("a key")
+			if err := p.key(); err != nil {
+				return err
 			}
-			var err error
-			if m.key, err = p.string(); err != nil {
-				return Value{}, err
-			}
-			if c, _ := p.next(); c != ':' {
-				return Value{}, p.unexpected("a colon")
-			}
-			p.at++
 		}
-		var err error
-		if m.value, err = p.value(); err != nil {
-			return Value{}, err
+		if err := p.value(); err != nil {
+			return err
 		}
-		p.stack = append(p.stack, m)
-		switch c, _ := p.next(); c {
-		case ',':
-			p.at++
-		case end:
-			p.at++
-			p.depth--
-			members := slices.Clone(p.stack[base:])
-			clear(p.stack[base:])
-			p.stack = p.stack[:base]
-			if t == Object {
-				members = lastOfEach(members)
-			}
-			return container(t, members), nil
-		default:
-			return Value{}, p.unexpected("a comma or " + string(rune(end)))
+		if more = !p.ends(end); more && !p.ends(',') {
+			return p.unexpected("a comma or " + string(rune(end)))
 		}
 	}
+	p.depth--
+	p.out = endMembers(p.out, begin)
+	if firstDuplicate(p.keys[keys:]) >= 0 {
+		v := Value{string(p.out[start:])}
+		p.out = appendMembers(p.out[:start], v, lastOfEach(v.list()))
+	}
+	p.keys = p.keys[:keys]
+	return nil
 }
 
-// lastOfEach merges members with the same key: the first one's place, the last one's value.
-func lastOfEach(members []member) []member {
-	if firstDuplicate(members) < 0 {
-		return members
+// ends consumes c, if it comes next.
+func (p *jsonParser) ends(c byte) bool {
+	next, ok := p.next()
+	if ok = ok && next == c; ok {
+		p.at++
 	}
-	places := make(map[string]int, len(members))
-	out := members[:0]
-	for _, m := range members {
-		if i, ok := places[m.key]; ok {
-			out[i].value = m.value
-			continue
-		}
-		places[m.key] = len(out)
-		out = append(out, m)
-	}
-	return out
+	return ok
 }
 
-// firstDuplicate returns the index of the first member whose key an earlier one has, or -1.
-func firstDuplicate(members []member) int {
-	if len(members) <= 16 {
-		for i := range members {
-			for j := range i {
-				if members[i].key == members[j].key {
-					return i
-				}
-			}
-		}
-		return -1
+func (p *jsonParser) key() error {
+	if c, _ := p.next(); c != '"' {
+		return p.unexpected("a key")
 	}
-	seen := make(map[string]struct{}, len(members))
-	for i, m := range members {
-		if _, ok := seen[m.key]; ok {
-			return i
-		}
-		seen[m.key] = struct{}{}
+	key, err := p.string()
+	if err != nil {
+		return err
 	}
-	return -1
+	if !p.ends(':') {
+		return p.unexpected("a colon")
+	}
+	p.keys = append(p.keys, key)
+	p.out = appendText(p.out, key)
+	return nil
 }
 
-func (p *jsonParser) string() (string, error) {
+// string reads a string; what it returns is a part of the text, or was made of one.
+func (p *jsonParser) string() ([]byte, error) {
 	start := p.at
 	escaped := false
 	for i := start + 1; i < len(p.text); i++ {
@@ -205,34 +193,35 @@ func (p *jsonParser) string() (string, error) {
 				return p.text[start+1 : i], nil
 			}
 			var s string
-			if err := json.Unmarshal([]byte(p.text[start:p.at]), &s); err != nil {
+			if err := json.Unmarshal(p.text[start:p.at], &s); err != nil {
 				p.at = start
-				return "", fmt.Errorf("malformed string: %w", err)
+				return nil, fmt.Errorf("malformed string: %w", err)
 			}
-			return s, nil
+			return []byte(s), nil
 		case c == '\\':
 			escaped = true
 			i++
 		case c < ' ':
 			p.at = i
-			return "", fmt.Errorf("control character %q in a string", c)
+			return nil, fmt.Errorf("control character %q in a string", c)
 		}
 	}
 	p.at = len(p.text)
-	return "", errEnd
+	return nil, errEnd
 }
 
-func (p *jsonParser) number() (Value, error) {
+func (p *jsonParser) number() error {
 	end := p.at
 	for end < len(p.text) && strings.IndexByte("0123456789+-.eE", p.text[end]) >= 0 {
 		end++
 	}
-	literal := p.text[p.at:end]
+	literal := string(p.text[p.at:end])
 	if !isJSONNumber(literal) {
-		return Value{}, fmt.Errorf("malformed number %q", literal)
+		return fmt.Errorf("malformed number %q", literal)
 	}
 	p.at = end
-	return Value{head: head(Number), text: literal}, nil
+	p.out = appendText(append(p.out, byte(Number)), literal)
+	return nil
 }
 
 // isJSONNumber reports whether s has the form of a number in RFC 8259, section 6.
@@ -275,36 +264,34 @@ func cutDigits(s string) (digits, rest string) {
 func (v Value) AppendJSON(dst []byte) []byte {
 	switch v.Type() {
 	case Boolean:
-		if v.Bool() {
-			return append(dst, "true"...)
-		}
-		return append(dst, "false"...)
+		return strconv.AppendBool(dst, v.Bool())
 	case Number:
-		return append(dst, v.text...)
+		return append(dst, v.content()...)
 	case String:
-		return appendString(dst, v.text)
+		return appendString(dst, v.content())
 	case Array:
 		dst = append(dst, '[')
-		for i, m := range v.members() {
-			if i > 0 {
-				dst = append(dst, ',')
-			}
-			dst = m.value.AppendJSON(dst)
+		for m := v.members(); m.next(); {
+			dst = append(m.value.AppendJSON(dst), ',')
 		}
-		return append(dst, ']')
+		return end(dst, ']')
 	case Object:
 		dst = append(dst, '{')
-		for i, m := range v.members() {
-			if i > 0 {
-				dst = append(dst, ',')
-			}
-			dst = appendString(dst, m.key)
-			dst = append(dst, ':')
-			dst = m.value.AppendJSON(dst)
+		for m := v.members(); m.next(); {
+			dst = append(appendString(dst, m.key), ':')
+			dst = append(m.value.AppendJSON(dst), ',')
 		}
-		return append(dst, '}')
+		return end(dst, '}')
 	}
 	return append(dst, "null"...)
+}
+
+// end replaces the comma after the last member, if there is one, by c.
+func end(dst []byte, c byte) []byte {
+	if dst[len(dst)-1] == ',' {
+		dst = dst[:len(dst)-1]
+	}
+	return append(dst, c)
 }
 
 func appendString(dst []byte, s string) []byte {

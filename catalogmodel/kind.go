@@ -98,9 +98,9 @@ func (k Kind[S]) New(name string, spec S) (Entity, error) {
 		return Entity{}, err
 	}
 	if k.definition.SpecType != "" {
-		v, _ = v.with(StringValue(k.definition.SpecType), []string{"type"})
+		v = v.With(StringValue(k.definition.SpecType), "type")
 	}
-	e := Entity{root: container(Object, nil)}
+	e := Entity{root: Value{emptyObject}}
 	if len(k.definition.APIVersions) > 0 {
 		e = e.With(StringValue(k.definition.APIVersions[0]), "apiVersion")
 	}

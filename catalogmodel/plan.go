@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/santhosh-tekuri/jsonschema/v5"
@@ -20,7 +21,7 @@ type plan struct {
 	any      []*plan
 	one      []*plan
 
-	constants []Value // the value must be one of these strings, if there are any
+	constants []string // the value must be one of these, if there are any
 
 	required   []string
 	properties map[string]*plan
@@ -70,7 +71,7 @@ func (b *planner) plan(s *jsonschema.Schema) *plan {
 	p.one = b.list(s.OneOf)
 	for _, c := range slices.Concat(s.Constant, s.Enum) {
 		text, ok := c.(string)
-		p.constants = append(p.constants, stringValue(text))
+		p.constants = append(p.constants, text)
 		p.unproven = p.unproven || !ok
 	}
 	p.required = s.Required
@@ -137,12 +138,12 @@ func (p *plan) proves(v Value) bool {
 	if len(p.one) > 0 && !p.provesOne(v) {
 		return false
 	}
-	if len(p.constants) > 0 && !slices.ContainsFunc(p.constants, func(c Value) bool { return v.Type() == String && c.text == v.text }) {
+	if len(p.constants) > 0 && (v.Type() != String || !slices.Contains(p.constants, v.content())) {
 		return false
 	}
 	switch v.Type() {
 	case String:
-		return p.provesString(v.text)
+		return p.provesString(v.content())
 	case Array:
 		return p.provesArray(v)
 	case Object:
@@ -177,32 +178,25 @@ func (p *plan) provesString(s string) bool {
 }
 
 func (p *plan) provesArray(v Value) bool {
-	if v.Len() < p.minItems || p.maxItems >= 0 && v.Len() > p.maxItems {
-		return false
-	}
-	if p.items == nil {
-		return true
-	}
-	for _, m := range v.members() {
-		if !p.items.proves(m.value) {
+	n := 0
+	for m := v.members(); m.next(); n++ {
+		if p.items != nil && !p.items.proves(m.value) {
 			return false
 		}
 	}
-	return true
+	return n >= p.minItems && (p.maxItems < 0 || n <= p.maxItems)
 }
 
 func (p *plan) provesObject(v Value) bool {
 	for _, name := range p.required {
-		if v.member(name) == nil {
+		if !v.has(name) {
 			return false
 		}
 	}
 	if p.properties == nil && p.patterns == nil && p.additional == nil && !p.closed {
 		return true
 	}
-	members := v.members()
-	for i := range members {
-		m := &members[i]
+	for m := v.members(); m.next(); {
 		q, known := p.properties[m.key]
 		if known && !q.proves(m.value) {
 			return false
@@ -247,20 +241,20 @@ func isPlain(s string) bool {
 func schemaValue(v Value) any {
 	switch v.Type() {
 	case Array:
-		out := make([]any, v.Len())
-		for i, e := range v.Elements() {
-			out[i] = schemaValue(e)
+		out := []any{}
+		for _, e := range v.Elements() {
+			out = append(out, schemaValue(e))
 		}
 		return out
 	case Object:
-		out := make(map[string]any, v.Len())
+		out := map[string]any{}
 		for k, e := range v.Fields() {
 			out[k] = schemaValue(e)
 		}
 		return out
 	case Number:
-		if len(v.text) > 17 || slices.ContainsFunc([]byte(v.text), func(c byte) bool { return c == 'e' || c == 'E' }) {
-			f, err := strconv.ParseFloat(v.text, 64)
+		if literal := v.content(); len(literal) > 17 || strings.ContainsAny(literal, "eE") {
+			f, err := strconv.ParseFloat(literal, 64)
 			if err != nil {
 				f = 0x1p1023
 			}

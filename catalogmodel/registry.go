@@ -172,7 +172,7 @@ func newSchemaCompiler(rootFields []string) (*schemaCompiler, error) {
 	}
 	for _, field := range rootFields {
 		if !entity.Get("properties", field).Exists() {
-			entity, _ = entity.with(container(Object, nil), []string{"properties", field})
+			entity = entity.With(Value{emptyObject}, "properties", field)
 		}
 	}
 	for name, text := range map[string]string{

@@ -65,7 +65,7 @@ func (b *relationBuilder) add(field *compiledRelation, v Value, index ...string)
 		reason = "it is " + article(v.Type().String())
 	} else {
 		var err error
-		target, err = ParseRef(v.text, RefDefaults{
+		target, err = ParseRef(v.content(), RefDefaults{
 			Kind:      field.DefaultKind,
 			Namespace: cmp.Or(field.DefaultNamespace, b.self.Namespace),
 		})
@@ -91,16 +91,11 @@ func (b *relationBuilder) add(field *compiledRelation, v Value, index ...string)
 
 // isFalsy reports whether v is what JavaScript takes for no value.
 func isFalsy(v Value) bool {
-	switch v.Type() {
-	case Absent, Null:
-		return true
-	case Boolean, String:
-		return v.text == ""
-	case Number:
+	if v.Type() == Number {
 		f, err := v.Number().Float64()
 		return err == nil && f == 0
 	}
-	return false
+	return v.isEmpty()
 }
 
 // WithSortedRelations returns e with the references in each field that generates relations in order, as far as they are all
@@ -112,17 +107,25 @@ func (r *Registry) WithSortedRelations(e Entity) Entity {
 	}
 	for _, field := range kind.relations {
 		value := e.root.Get(field.path...)
-		members := value.members()
-		if value.Type() != Array || slices.IsSortedFunc(members, byText) ||
-			slices.ContainsFunc(members, func(m member) bool { return m.value.Type() != String }) {
+		if value.Type() != Array || !isUnordered(value) {
 			continue
 		}
-		members = slices.Clone(members)
-		slices.SortStableFunc(members, byText)
-		value.kids = &members
-		e = e.With(value, field.path...)
+		members := value.list()
+		slices.SortStableFunc(members, func(a, b member) int { return strings.Compare(a.value.content(), b.value.content()) })
+		e = e.With(Value{string(appendMembers(nil, value, members))}, field.path...)
 	}
 	return e
 }
 
-func byText(a, b member) int { return strings.Compare(a.value.text, b.value.text) }
+// isUnordered reports whether the elements of v are all strings, but not in order.
+func isUnordered(v Value) bool {
+	last, unordered := "", false
+	for _, e := range v.Elements() {
+		if e.Type() != String {
+			return false
+		}
+		unordered = unordered || e.content() < last
+		last = e.content()
+	}
+	return unordered
+}

@@ -25,7 +25,7 @@ const maxReportable = 50_000
 
 func countValues(v Value) int {
 	n := 1
-	for _, m := range v.members() {
+	for m := v.members(); m.next(); {
 		n += countValues(m.value)
 	}
 	return n
@@ -73,7 +73,7 @@ func (s *compiledSchema) report(failure *jsonschema.ValidationError, v Value) []
 	case "required":
 		var out []Violation
 		for _, name := range schema.Required {
-			if at.member(name) == nil {
+			if !at.has(name) {
 				out = append(out, Violation{Path: path + pointer(name), Rule: keyword,
 					Message: "is required" + allowed(", and must be ", schema.Properties[name])})
 			}
@@ -213,7 +213,7 @@ func article(name string) string {
 func excerpt(v Value) string {
 	text := string(v.AppendJSON(nil))
 	if v.Type() == String {
-		text = strconv.Quote(v.text)
+		text = strconv.Quote(v.content())
 	}
 	const most = 100
 	if len(text) <= most {

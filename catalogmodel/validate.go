@@ -79,14 +79,14 @@ func newValidationError(e Entity, violations []Violation) *ValidationError {
 func (v Value) positionOf(path []string) Position {
 	position := v.Position()
 	for _, step := range path {
-		m := v.member(step)
-		if m == nil {
+		m := v.members()
+		if !m.seek(step) {
 			return position
 		}
 		v = m.value
-		position = cmp.Or(m.at.position(), v.Position(), position)
+		position = cmp.Or(m.at, v.Position(), position)
 	}
-	if t := v.Type(); t == Array || t == Object || v.text == "" {
+	if t := v.Type(); t == Array || t == Object || v.isEmpty() {
 		return position
 	}
 	return cmp.Or(v.Position(), position)
@@ -94,14 +94,14 @@ func (v Value) positionOf(path []string) Position {
 
 // keyPositionOf returns where the key of the field at path stands.
 func (v Value) keyPositionOf(path []string) Position {
-	if m := v.Get(path[:len(path)-1]...).member(path[len(path)-1]); m != nil {
-		return m.at.position()
+	if m := v.Get(path[:len(path)-1]...).members(); m.seek(path[len(path)-1]) {
+		return m.at
 	}
 	return v.positionOf(path)
 }
 
 func (r *Registry) checkRoot(violations []Violation, e Entity) []Violation {
-	for _, m := range e.root.members() {
+	for m := e.root.members(); m.next(); {
 		if len(violations) > maxViolations {
 			break
 		}
@@ -126,7 +126,7 @@ func (r *Registry) checkFormats(violations []Violation, e Entity) []Violation {
 		if len(violations)-first > maxViolations {
 			break
 		}
-		if tag.Type() == String && !f.Tag.Valid(tag.text) {
+		if tag.Type() == String && !f.Tag.Valid(tag.content()) {
 			violations = checkFormat(violations, f.Tag, tag, "metadata", "tags", strconv.Itoa(i))
 		}
 	}
@@ -134,12 +134,12 @@ func (r *Registry) checkFormats(violations []Violation, e Entity) []Violation {
 		if len(violations)-first > maxViolations {
 			break
 		}
-		if u := link.child("url"); u.Type() == String && !validURL(u.text) {
+		if u := link.child("url"); u.Type() == String && !validURL(u.content()) {
 			violations = append(violations, Violation{Path: pointer("metadata", "links", strconv.Itoa(i), "url"), Rule: RuleFormat,
 				Message: "must be an absolute URL, such as https://example.com/, not " + excerpt(u)})
 		}
 		for _, field := range []string{"title", "icon"} {
-			if v := link.child(field); v.Type() == String && isBlank(v.text) {
+			if v := link.child(field); v.Type() == String && isBlank(v.content()) {
 				violations = append(violations, Violation{Path: pointer("metadata", "links", strconv.Itoa(i), field), Rule: RuleFormat,
 					Message: "must not be blank"})
 			}
@@ -149,7 +149,7 @@ func (r *Registry) checkFormats(violations []Violation, e Entity) []Violation {
 }
 
 func checkFormat(violations []Violation, f Format, v Value, path ...string) []Violation {
-	if v.Type() != String || f.Valid(v.text) {
+	if v.Type() != String || f.Valid(v.content()) {
 		return violations
 	}
 	return append(violations, Violation{Path: pointer(path...), Rule: RuleFormat,
@@ -161,7 +161,7 @@ func checkMap(violations []Violation, key, value Format, v Value, field string) 
 		return violations
 	}
 	first := len(violations)
-	for _, m := range v.members() {
+	for m := v.members(); m.next(); {
 		if len(violations)-first > maxViolations {
 			break
 		}
@@ -169,7 +169,7 @@ func checkMap(violations []Violation, key, value Format, v Value, field string) 
 			violations = append(violations, Violation{Path: pointer("metadata", field, m.key), Rule: RuleKeyFormat,
 				Message: "is not a valid key: it must be " + key.Allowed})
 		}
-		if m.value.Type() == String && !value.Valid(m.value.text) {
+		if m.value.Type() == String && !value.Valid(m.value.content()) {
 			violations = checkFormat(violations, value, m.value, "metadata", field, m.key)
 		}
 	}

@@ -6,7 +6,6 @@ import (
 	"iter"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 )
 
@@ -51,38 +50,30 @@ type Position struct {
 // Value is an immutable JSON value: objects keep the order of their fields, numbers are kept as written, and a value that
 // was read from YAML knows where it stood. The zero Value is absent, which no JSON value is.
 //
-// A Value is small, is passed by value, shares its contents with its copies, and is safe for concurrent use.
+// A Value is small, is passed by value, and is safe for concurrent use. What is taken out of it, be it a Value or a string, shares its
+// memory: clone a string that is to outlive a large value.
 type Value struct {
-	head head
-	text string // the contents of a string, the literal of a number, "true" or "" for a boolean
-	kids *[]member
-}
-
-// head packs the type (8 bits), the column (24 bits) and the line (32 bits).
-type head uint64
-
-func newHead(t Type, p Position) head {
-	return head(t) | head(min(p.Column, 1<<24-1))<<8 | head(uint32(p.Line))<<32
-}
-
-// member is a field of an object, or an element of an array (then without a key).
-type member struct {
-	key   string
-	at    head // where the key stood; its type is unused
-	value Value
+	text string // see encoding.go
 }
 
 // Type returns the type of v.
-func (v Value) Type() Type { return Type(v.head & 0xff) }
+func (v Value) Type() Type {
+	if v.text == "" {
+		return Absent
+	}
+	return Type(v.text[0] & typeMask)
+}
 
 // Exists reports whether v is a JSON value, null included.
 func (v Value) Exists() bool { return v.Type() != Absent }
 
 // Position returns where v began in the YAML it was read from, or the zero Position.
-func (v Value) Position() Position { return v.head.position() }
-
-func (h head) position() Position {
-	return Position{Line: int(h >> 32), Column: int(h >> 8 & 0xffffff)}
+func (v Value) Position() Position {
+	if v.text == "" || v.text[0]&placedFlag == 0 {
+		return Position{}
+	}
+	p, _ := positionAt(v.text, 1)
+	return p
 }
 
 // String returns the contents of a string, "" for an absent value, and the JSON text of any other.
@@ -91,7 +82,7 @@ func (v Value) String() string {
 	case Absent:
 		return ""
 	case String, Number:
-		return v.text
+		return v.content()
 	}
 	return string(v.AppendJSON(nil))
 }
@@ -101,29 +92,27 @@ func (v Value) Text() string {
 	if v.Type() != String {
 		return ""
 	}
-	return v.text
+	return v.content()
 }
 
 // Bool reports whether v is true.
-func (v Value) Bool() bool { return v.Type() == Boolean && v.text != "" }
+func (v Value) Bool() bool { return v.Type() == Boolean && v.text[0]&trueFlag != 0 }
 
 // Number returns the literal of a number as it was written, and "" for a value of any other type.
 func (v Value) Number() json.Number {
 	if v.Type() != Number {
 		return ""
 	}
-	return json.Number(v.text)
+	return json.Number(v.content())
 }
 
-func (v Value) members() []member {
-	if v.kids == nil {
-		return nil
+// Len returns the number of fields of an object or elements of an array, and 0 for a value of any other type. It counts them.
+func (v Value) Len() int {
+	n := 0
+	for m := v.members(); m.next(); n++ {
 	}
-	return *v.kids
+	return n
 }
-
-// Len returns the number of fields of an object or elements of an array, and 0 for a value of any other type.
-func (v Value) Len() int { return len(v.members()) }
 
 // Get returns the value that path leads to: keys of objects and, for arrays, decimal indices.
 // What is not there is answered by an absent value.
@@ -135,37 +124,35 @@ func (v Value) Get(path ...string) Value {
 }
 
 func (v Value) child(step string) Value {
-	m := v.member(step)
-	if m == nil {
-		return Value{}
+	m := v.members()
+	if m.seek(step) {
+		return m.value
 	}
-	return m.value
+	return Value{}
 }
 
-func (v Value) member(step string) *member {
-	members := v.members()
-	if v.Type() == Array {
-		i, err := strconv.Atoi(step)
-		if err != nil || i < 0 || i >= len(members) {
-			return nil
-		}
-		return &members[i]
+func (v Value) has(step string) bool {
+	m := v.members()
+	return m.seek(step)
+}
+
+// isEmpty reports whether v is a scalar that JavaScript takes for no value, a zero aside.
+func (v Value) isEmpty() bool {
+	switch v.Type() {
+	case Absent, Null:
+		return true
+	case Boolean:
+		return !v.Bool()
+	case String:
+		return v.content() == ""
 	}
-	for i := range members {
-		if members[i].key == step {
-			return &members[i]
-		}
-	}
-	return nil
+	return false
 }
 
 // Fields yields the fields of an object in their order, and nothing for a value of any other type.
 func (v Value) Fields() iter.Seq2[string, Value] {
 	return func(yield func(string, Value) bool) {
-		if v.Type() != Object {
-			return
-		}
-		for _, m := range v.members() {
+		for m := v.members(); m.keyed && m.next(); {
 			if !yield(m.key, m.value) {
 				return
 			}
@@ -176,10 +163,8 @@ func (v Value) Fields() iter.Seq2[string, Value] {
 // Elements yields the elements of an array with their indices, and nothing for a value of any other type.
 func (v Value) Elements() iter.Seq2[int, Value] {
 	return func(yield func(int, Value) bool) {
-		if v.Type() != Array {
-			return
-		}
-		for i, m := range v.members() {
+		i := 0
+		for m := v.members(); !m.keyed && m.next(); i++ {
 			if !yield(i, m.value) {
 				return
 			}
@@ -190,12 +175,12 @@ func (v Value) Elements() iter.Seq2[int, Value] {
 // Strings returns the strings among the elements of an array; a string by itself counts as an array of one.
 func (v Value) Strings() []string {
 	if v.Type() == String {
-		return []string{v.text}
+		return []string{v.content()}
 	}
 	var out []string
 	for _, e := range v.Elements() {
 		if e.Type() == String {
-			out = append(out, e.text)
+			out = append(out, e.content())
 		}
 	}
 	return out
@@ -207,18 +192,18 @@ func (v Value) Any() any {
 	case Boolean:
 		return v.Bool()
 	case Number:
-		return json.Number(v.text)
+		return v.Number()
 	case String:
-		return v.text
+		return v.content()
 	case Array:
-		out := make([]any, v.Len())
-		for i, m := range v.members() {
-			out[i] = m.value.Any()
+		out := []any{}
+		for m := v.members(); m.next(); {
+			out = append(out, m.value.Any())
 		}
 		return out
 	case Object:
-		out := make(map[string]any, v.Len())
-		for _, m := range v.members() {
+		out := map[string]any{}
+		for m := v.members(); m.next(); {
 			out[m.key] = m.value.Any()
 		}
 		return out
@@ -232,143 +217,106 @@ func (v Value) Decode(dst any) error {
 }
 
 // StringValue returns s as a JSON string, with U+FFFD in place of bytes that are not UTF-8.
-func StringValue(s string) Value { return stringValue(strings.ToValidUTF8(s, "\uFFFD")) }
+func StringValue(s string) Value { return Value{string(appendStringValue(nil, s))} }
 
-// stringValue is [StringValue] for an s that is known to be UTF-8.
-func stringValue(s string) Value { return Value{head: head(String), text: s} }
+func appendStringValue(dst []byte, s string) []byte {
+	return appendText(append(dst, byte(String)), strings.ToValidUTF8(s, "\uFFFD"))
+}
 
 // ValueOf returns x as a JSON value. A Value or an [Entity] is taken as it is, maps get their keys in sorted order, and what is
 // not one of the types that encoding/json decodes into goes through [json.Marshal], whose errors it returns.
 func ValueOf(x any) (Value, error) {
 	switch x := x.(type) {
-	case nil:
-		return Value{head: head(Null)}, nil
 	case Value:
 		return x, nil
 	case Entity:
 		return x.root, nil
+	}
+	text, err := appendAny(nil, x)
+	if err != nil {
+		return Value{}, err
+	}
+	return Value{string(text)}, nil
+}
+
+// appendAny appends the value that ValueOf returns.
+func appendAny(dst []byte, x any) ([]byte, error) {
+	switch x := x.(type) {
+	case nil:
+		return append(dst, byte(Null)), nil
+	case Value:
+		return appendValue(dst, x), nil
+	case Entity:
+		return appendValue(dst, x.root), nil
 	case string:
-		return StringValue(x), nil
+		return appendStringValue(dst, x), nil
 	case bool:
-		return boolValue(x), nil
+		return append(dst, boolTag(x)), nil
 	case []string:
-		members := make([]member, len(x))
-		for i, s := range x {
-			members[i].value = StringValue(s)
+		dst, begin := beginMembers(dst, Array, Position{})
+		for _, s := range x {
+			dst = appendStringValue(dst, s)
 		}
-		return container(Array, members), nil
+		return endMembers(dst, begin), nil
 	case []any:
-		members := make([]member, len(x))
-		for i, e := range x {
-			v, err := ValueOf(e)
-			if err != nil {
-				return Value{}, err
+		dst, begin := beginMembers(dst, Array, Position{})
+		for _, e := range x {
+			var err error
+			if dst, err = appendAny(dst, e); err != nil {
+				return nil, err
 			}
-			members[i].value = v
 		}
-		return container(Array, members), nil
+		return endMembers(dst, begin), nil
 	case map[string]string:
-		members := make([]member, 0, len(x))
-		for _, k := range slices.Sorted(maps.Keys(x)) {
-			members = append(members, member{key: strings.ToValidUTF8(k, "\uFFFD"), value: StringValue(x[k])})
-		}
-		return container(Object, members), nil
+		return appendMap(dst, x, func(dst []byte, s string) ([]byte, error) { return appendStringValue(dst, s), nil })
 	case map[string]any:
-		members := make([]member, 0, len(x))
-		for _, k := range slices.Sorted(maps.Keys(x)) {
-			v, err := ValueOf(x[k])
-			if err != nil {
-				return Value{}, err
-			}
-			members = append(members, member{key: strings.ToValidUTF8(k, "\uFFFD"), value: v})
-		}
-		return container(Object, members), nil
+		return appendMap(dst, x, appendAny)
 	}
 	data, err := json.Marshal(x)
 	if err != nil {
-		return Value{}, fmt.Errorf("catalogmodel: cannot represent %T as JSON: %w", x, err)
+		return nil, fmt.Errorf("catalogmodel: cannot represent %T as JSON: %w", x, err)
 	}
-	return ParseValue(data)
+	return appendParsed(dst, data)
 }
 
-func boolValue(b bool) Value {
+// appendMap appends an object, each of its values by what appendElement appends.
+func appendMap[T any](dst []byte, x map[string]T, appendElement func([]byte, T) ([]byte, error)) ([]byte, error) {
+	dst, begin := beginMembers(dst, Object, Position{})
+	for _, k := range slices.Sorted(maps.Keys(x)) {
+		var err error
+		dst = appendText(dst, strings.ToValidUTF8(k, "\uFFFD"))
+		if dst, err = appendElement(dst, x[k]); err != nil {
+			return nil, err
+		}
+	}
+	return endMembers(dst, begin), nil
+}
+
+func boolTag(b bool) byte {
 	if b {
-		return Value{head: head(Boolean), text: "true"}
+		return byte(Boolean) | trueFlag
 	}
-	return Value{head: head(Boolean)}
-}
-
-func container(t Type, members []member) Value {
-	return Value{head: head(t), kids: &members}
+	return byte(Boolean)
 }
 
 // With returns v, an object or absent, with x at path, as [Entity.With] does.
 func (v Value) With(x Value, path ...string) Value {
-	v, _ = v.with(x, path)
-	return v
+	if len(path) == 0 {
+		return x
+	}
+	text, ok := appendWith(make([]byte, 0, len(v.text)+len(x.text)+64), v, x, path)
+	if !ok {
+		return v
+	}
+	return Value{string(text)}
 }
 
 // Without returns v without the field at path.
-func (v Value) Without(path ...string) Value { return v.without(path) }
-
-// with returns v with the value at path replaced or added, copying only what lies on the way. It reports false where
-// something on the way exists but is not an object.
-func (v Value) with(x Value, path []string) (Value, bool) {
-	if len(path) == 0 {
-		return x, true
-	}
-	if !v.Exists() {
-		v.head = head(Object)
-	}
-	if v.Type() != Object {
-		return v, false
-	}
-	old := v.members()
-	i := slices.IndexFunc(old, func(m member) bool { return m.key == path[0] })
-	var child Value
-	if i >= 0 {
-		child = old[i].value
-	}
-	child, ok := child.with(x, path[1:])
-	if !ok {
-		return v, false
-	}
-	members := make([]member, len(old), len(old)+1)
-	copy(members, old)
-	if i >= 0 {
-		members[i].value = child
-	} else {
-		members = append(members, member{key: path[0], value: child})
-	}
-	v.kids = &members
-	return v, true
-}
-
-// without returns v without the field at path.
-func (v Value) without(path []string) Value {
-	if len(path) == 0 || v.Type() != Object {
-		return v
-	}
-	old := v.members()
-	i := slices.IndexFunc(old, func(m member) bool { return m.key == path[0] })
-	if i < 0 {
-		return v
-	}
-	members := slices.Clone(old)
-	if len(path) == 1 {
-		members = slices.Delete(members, i, i+1)
-	} else {
-		members[i].value = old[i].value.without(path[1:])
-	}
-	v.kids = &members
-	return v
+func (v Value) Without(path ...string) Value {
+	return Value{string(appendWithout(make([]byte, 0, len(v.text)), v, path))}
 }
 
 // withFirst returns v, an object, with a field added in front.
 func (v Value) withFirst(key string, x Value) Value {
-	members := make([]member, 0, v.Len()+1)
-	members = append(members, member{key: key, value: x})
-	members = append(members, v.members()...)
-	v.kids = &members
-	return v
+	return Value{string(appendMembers(nil, v, append([]member{{key: key, value: x}}, v.list()...)))}
 }

@@ -8,12 +8,13 @@ import (
 	"iter"
 	"math"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
 
-	"go.yaml.in/yaml/v3"
+	"go.yaml.in/yaml/v4"
 )
 
 // Bounds of one YAML document. A stream may hold any number of documents, and only one is in memory at a time.
@@ -139,11 +140,10 @@ func parseDocuments(text []byte, line int) ([]Value, error) {
 	var values []Value
 	for _, node := range nodes {
 		c := yamlConverter{line: line - 1}
-		v, err := c.convert(node, 0)
-		if err != nil {
+		if err := c.convert(node, 0); err != nil {
 			return values, err
 		}
-		values = append(values, v)
+		values = append(values, Value{string(c.out)})
 	}
 	return values, nil
 }
@@ -189,30 +189,33 @@ func joinSurrogates(text []byte) []byte {
 	})
 }
 
-// yamlError turns the parser's "yaml: line 3: message" into a SyntaxError with the line in the stream. The parser counts from 1
-// where it could not make out a token, but from 0 where it found another one than it expected; of the first line, it says
-// nothing; and what ends too early, it finds behind the last line.
+// yamlError turns an error of the parser into a SyntaxError with the position in the stream, in which the text begins in the given line. What ends
+// too early ends where the text does, not behind the lines that are left empty after it.
 func yamlError(err error, text []byte, first int) error {
-	line, message := first, strings.TrimPrefix(err.Error(), "yaml: ")
-	if rest, ok := strings.CutPrefix(message, "line "); ok {
-		if number, text, ok := strings.Cut(rest, ": "); ok {
-			if n, err := strconv.Atoi(number); err == nil {
-				line, message = first+n-1, text
-			}
-		}
-		if unexpectedToken.MatchString(message) {
-			line++
-		}
+	malformed := &SyntaxError{Position: Position{Line: first, Column: 1}, Message: "malformed YAML: " + strings.TrimPrefix(err.Error(), "yaml: ")}
+	var load *yaml.LoadError
+	if !errors.As(err, &load) {
+		return malformed
 	}
-	last := first + bytes.Count(bytes.TrimRight(text, " \r\n"), []byte("\n"))
-	return &SyntaxError{Position: Position{Line: min(line, last), Column: 1}, Message: "malformed YAML: " + message}
+	malformed.Message = "malformed YAML: " + load.Message
+	if load.Mark.Line == 0 { // text that is not UTF-8
+		return malformed
+	}
+	malformed.Position = Position{Line: first + load.Mark.Line - 1, Column: load.Mark.Column}
+	lines := bytes.Split(bytes.TrimRight(text, " \r\n"), []byte("\n"))
+	if last := len(lines); load.Mark.Line > last {
+		malformed.Position = Position{Line: first + last - 1, Column: utf8.RuneCount(lines[last-1]) + 1}
+	}
+	if context := load.ContextMark; load.ContextMsg != "" && context.Line < load.Mark.Line {
+		malformed.Message += fmt.Sprintf(" (%s that begins at %d:%d)", load.ContextMsg, first+context.Line-1, context.Column)
+	}
+	return malformed
 }
 
-var unexpectedToken = regexp.MustCompile(`^(did not find expected (<|node content|key|'-'|',')|found (undefined tag|duplicate %|incompatible))`)
-
-// yamlConverter turns YAML nodes into values.
+// yamlConverter turns the YAML nodes of one document into a value.
 type yamlConverter struct {
 	line int // lines before the document
+	out  []byte
 
 	anchors    map[*yaml.Node]anchored
 	open       map[*yaml.Node]bool // anchored nodes around the current one
@@ -222,9 +225,9 @@ type yamlConverter struct {
 	bytes      int
 }
 
-// anchored is a value that aliases can share, and its size when written out.
+// anchored is a value that aliases repeat, and its size when written out.
 type anchored struct {
-	value        Value
+	value        []byte
 	nodes, bytes int
 }
 
@@ -236,9 +239,9 @@ func (c *yamlConverter) position(n *yaml.Node) Position {
 	return Position{Line: n.Line + c.line, Column: n.Column}
 }
 
-func (c *yamlConverter) convert(n *yaml.Node, depth int) (Value, error) {
+func (c *yamlConverter) convert(n *yaml.Node, depth int) error {
 	if depth > maxDepth {
-		return Value{}, c.fail(n, "nested more than %d levels deep", maxDepth)
+		return c.fail(n, "nested more than %d levels deep", maxDepth)
 	}
 	if n.Anchor == "" {
 		return c.convertPlain(n, depth)
@@ -246,15 +249,19 @@ func (c *yamlConverter) convert(n *yaml.Node, depth int) (Value, error) {
 	if c.open == nil {
 		c.open, c.anchors = map[*yaml.Node]bool{}, map[*yaml.Node]anchored{}
 	}
-	nodes, bytes := c.nodes, c.bytes
+	start, nodes, bytes := len(c.out), c.nodes, c.bytes
 	c.open[n] = true
-	v, err := c.convertPlain(n, depth)
+	err := c.convertPlain(n, depth)
 	delete(c.open, n)
-	c.anchors[n] = anchored{v, c.nodes - nodes, c.bytes - bytes}
-	return v, err
+	value := c.out[start:] // which stays as it is
+	if n.Kind == yaml.ScalarNode {
+		value = slices.Clone(value) // unless it is a key
+	}
+	c.anchors[n] = anchored{value, c.nodes - nodes, c.bytes - bytes}
+	return err
 }
 
-func (c *yamlConverter) convertPlain(n *yaml.Node, depth int) (Value, error) {
+func (c *yamlConverter) convertPlain(n *yaml.Node, depth int) error {
 	c.nodes++
 	switch n.Kind {
 	case yaml.DocumentNode:
@@ -263,23 +270,23 @@ func (c *yamlConverter) convertPlain(n *yaml.Node, depth int) (Value, error) {
 		return c.alias(n)
 	case yaml.ScalarNode:
 		c.bytes += len(n.Value)
-		v, err := scalar(n)
+		tag, text, err := scalar(n)
 		if err != nil {
-			return Value{}, c.fail(n, "%v", err)
+			return c.fail(n, "%v", err)
 		}
-		v.head |= newHead(Absent, c.position(n))
-		return v, nil
+		c.out = appendScalar(c.out, tag, c.position(n), strings.ToValidUTF8(text, "\uFFFD"))
+		return nil
 	case yaml.SequenceNode:
 		return c.sequence(n, depth)
 	case yaml.MappingNode:
 		return c.mapping(n, depth)
 	}
-	return Value{}, c.fail(n, "unexpected node")
+	return c.fail(n, "unexpected node")
 }
 
-func (c *yamlConverter) alias(n *yaml.Node) (Value, error) {
+func (c *yamlConverter) alias(n *yaml.Node) error {
 	if c.open[n.Alias] {
-		return Value{}, c.fail(n, "alias *%s stands inside of what it refers to", n.Value)
+		return c.fail(n, "alias *%s stands inside of what it refers to", n.Value)
 	}
 	a := c.anchors[n.Alias]
 	c.nodes += a.nodes
@@ -287,55 +294,59 @@ func (c *yamlConverter) alias(n *yaml.Node) (Value, error) {
 	c.aliasNodes += a.nodes
 	c.aliasBytes += a.bytes
 	if c.aliasNodes > maxAliasNodes || c.aliasBytes > maxAliasBytes {
-		return Value{}, c.fail(n, "aliases make the document too large: they may add %d nodes and %d bytes", maxAliasNodes, maxAliasBytes)
+		return c.fail(n, "aliases make the document too large: they may add %d nodes and %d bytes", maxAliasNodes, maxAliasBytes)
 	}
-	return a.value, nil
+	c.out = append(c.out, a.value...)
+	return nil
 }
 
-func (c *yamlConverter) sequence(n *yaml.Node, depth int) (Value, error) {
+func (c *yamlConverter) sequence(n *yaml.Node, depth int) error {
 	if err := collectionTag(n, "!!seq"); err != nil {
-		return Value{}, c.fail(n, "%v", err)
+		return c.fail(n, "%v", err)
 	}
-	members := make([]member, len(n.Content))
-	for i, child := range n.Content {
-		var err error
-		if members[i].value, err = c.convert(child, depth+1); err != nil {
-			return Value{}, err
+	var begin int
+	c.out, begin = beginMembers(c.out, Array, c.position(n))
+	for _, child := range n.Content {
+		if err := c.convert(child, depth+1); err != nil {
+			return err
 		}
 	}
-	v := container(Array, members)
-	v.head |= newHead(Absent, c.position(n))
-	return v, nil
+	c.out = endMembers(c.out, begin)
+	return nil
 }
 
-func (c *yamlConverter) mapping(n *yaml.Node, depth int) (Value, error) {
+func (c *yamlConverter) mapping(n *yaml.Node, depth int) error {
 	if err := collectionTag(n, "!!map"); err != nil {
-		return Value{}, c.fail(n, "%v", err)
+		return c.fail(n, "%v", err)
 	}
-	members := make([]member, len(n.Content)/2)
-	for i := range members {
-		keyNode := n.Content[2*i]
-		key, err := c.key(keyNode, depth)
+	var begin int
+	c.out, begin = beginMembers(c.out, Object, c.position(n))
+	keys := make([][]byte, 0, len(n.Content)/2)
+	for i := 0; i < len(n.Content); i += 2 {
+		key, err := c.key(n.Content[i], depth)
 		if err != nil {
-			return Value{}, err
+			return err
 		}
-		value, err := c.convert(n.Content[2*i+1], depth+1)
-		if err != nil {
-			return Value{}, err
+		c.out = appendText(c.out, key)
+		keys = append(keys, c.out[len(c.out)-len(key):])
+		c.out = appendPosition(c.out, c.position(n.Content[i]))
+		if err := c.convert(n.Content[i+1], depth+1); err != nil {
+			return err
 		}
-		members[i] = member{key: key, at: newHead(Absent, c.position(keyNode)), value: value}
 	}
-	if i := firstDuplicate(members); i >= 0 {
-		return Value{}, c.fail(n.Content[2*i], "the key %q is there already", members[i].key)
+	if i := firstDuplicate(keys); i >= 0 {
+		return c.fail(n.Content[2*i], "the key %q is there already", keys[i])
 	}
-	v := container(Object, members)
-	v.head |= newHead(Absent, c.position(n))
-	return v, nil
+	c.out = endMembers(c.out, begin)
+	return nil
 }
 
 // key converts a key to the string that it becomes in JSON.
 func (c *yamlConverter) key(n *yaml.Node, depth int) (string, error) {
-	v, err := c.convert(n, depth+1)
+	start := len(c.out)
+	err := c.convert(n, depth+1)
+	v := Value{string(c.out[start:])}
+	c.out = c.out[:start]
 	if err != nil {
 		return "", err
 	}
@@ -345,7 +356,7 @@ func (c *yamlConverter) key(n *yaml.Node, depth int) (string, error) {
 	case Null:
 		return "", nil
 	case Number:
-		return numberKey(v.text), nil
+		return numberKey(v.content()), nil
 	}
 	return v.String(), nil
 }

@@ -34,15 +34,15 @@ func TestReadYAMLErrors(t *testing.T) {
 		bomb += fmt.Sprintf("%c: &%c [%s]\n", c, c, strings.TrimSuffix(strings.Repeat(fmt.Sprintf("*%c,", c-1), 10), ","))
 	}
 	for name, c := range map[string]struct{ text, want string }{
-		"malformed":                 {"a: 1\nb: [1\nc: 2\n", "f:2:1: malformed YAML: did not find expected ',' or ']'"},
-		"line in a later document":  {"a: 1\n---\n\n\nb: c: d\n", "f:5:1: malformed YAML: mapping values are not allowed in this context"},
-		"in the first line":         {"a: b: c", "f:1:1: malformed YAML: mapping values are not allowed in this context"},
-		"unclosed object":           {"a:\n  b: {\n", "f:2:1: malformed YAML: did not find expected node content"},
-		"bad indentation":           {"a:\n  - b\n c: d\n", "f:3:1: malformed YAML: did not find expected key"},
+		"malformed":                 {"a: 1\nb: [1\nc: 2\n", "f:3:2: malformed YAML: did not find expected ',' or ']' (while parsing a flow sequence that begins at 2:4)"},
+		"line in a later document":  {"a: 1\n---\n\n\nb: c: d\n", "f:5:5: malformed YAML: mapping values are not allowed in this context"},
+		"in the first line":         {"a: b: c", "f:1:5: malformed YAML: mapping values are not allowed in this context"},
+		"unclosed object":           {"a:\n  b: {\n", "f:2:7: malformed YAML: did not find expected node content"},
+		"bad indentation":           {"a:\n  - b\n c: d\n", "f:3:2: malformed YAML: did not find expected key (while parsing a block mapping that begins at 1:1)"},
 		"tab":                       {"a:\n\tb: c\n", "f:2:1: malformed YAML: found character that cannot start any token"},
-		"unclosed text":             {"a: 1\nb: 'c\nd: e\n", "f:2:1: malformed YAML: found unexpected end of stream"},
-		"unknown anchor":            {"a: 1\nb: [c, *d]\n", "malformed YAML: unknown anchor 'd' referenced"},
-		"bad escape":                {"a: 1\nb: \"\\q\"\n", "f:2:1: malformed YAML: found unknown escape character"},
+		"unclosed text":             {"a: 1\nb: 'c\nd: e\n\n", "f:3:5: malformed YAML: found unexpected end of stream (while scanning a quoted scalar that begins at 2:4)"},
+		"unknown anchor":            {"a: 1\nb: [c, *d]\n", "f:2:8: malformed YAML: unknown anchor 'd' referenced"},
+		"bad escape":                {"a: 1\nb: \"\\q\"\n", "f:2:5: malformed YAML: found unknown escape character"},
 		"repeated key":              {"a: 1\nb: 2\na: 3\n", `f:3:1: the key "a" is there already`},
 		"no object":                 {"# list\n- a\n", "f:2:1: a document must hold an object, not an array"},
 		"key that is no scalar":     {"? {a: b}\n: c\n", "f:1:3: a key must be a scalar, not object"},
@@ -84,7 +84,7 @@ func TestParseYAML(t *testing.T) {
 	for text, want := range map[string]string{
 		"":                          "f: there must be one document, not 0",
 		"a\n---\nb":                 "f: there must be one document, not 2",
-		"a: [":                      "f:1:1: malformed YAML",
+		"a: [":                      "f:1:5: malformed YAML",
 		"- a\n- {b: 1, b: 2}":       `f:2:10: the key "b" is there already`,
 		strings.Repeat("x", 11<<20): "f:1:1: the document is longer",
 	} {

@@ -5,22 +5,23 @@ import (
 	"strconv"
 	"strings"
 
-	"go.yaml.in/yaml/v3"
+	"go.yaml.in/yaml/v4"
 )
 
-// scalar resolves a scalar by the core schema of YAML 1.2 (section 10.3.2). Tags of one's own leave a string.
-func scalar(n *yaml.Node) (Value, error) {
+// scalar resolves a scalar by the core schema of YAML 1.2 (section 10.3.2), to the tag of a value and its text. Tags of one's own leave a string.
+func scalar(n *yaml.Node) (tag byte, text string, err error) {
 	if n.Style&(yaml.DoubleQuotedStyle|yaml.SingleQuotedStyle|yaml.LiteralStyle|yaml.FoldedStyle|yaml.TaggedStyle) == 0 {
-		return plainScalar(n.Value), nil
+		tag, text = plainScalar(n.Value)
+		return tag, text, nil
 	}
 	if n.Style&yaml.TaggedStyle == 0 || !strings.HasPrefix(n.Tag, "!!") {
-		return StringValue(n.Value), nil
+		return byte(String), n.Value, nil
 	}
-	v := plainScalar(n.Value)
+	tag, text = plainScalar(n.Value)
 	want := String
 	switch n.Tag {
 	case "!!str":
-		return StringValue(n.Value), nil
+		return byte(String), n.Value, nil
 	case "!!null":
 		want = Null
 	case "!!bool":
@@ -28,37 +29,38 @@ func scalar(n *yaml.Node) (Value, error) {
 	case "!!int", "!!float":
 		want = Number
 	default:
-		return Value{}, fmt.Errorf("the tag %s is not supported", n.Tag)
+		return 0, "", fmt.Errorf("the tag %s is not supported", n.Tag)
 	}
-	if v.Type() != want {
-		return Value{}, fmt.Errorf("%q is not of type %s", n.Value, n.Tag)
+	if Type(tag&typeMask) != want {
+		return 0, "", fmt.Errorf("%q is not of type %s", n.Value, n.Tag)
 	}
-	return v, nil
+	return tag, text, nil
 }
 
-func plainScalar(s string) Value {
+func plainScalar(s string) (tag byte, text string) {
 	switch s {
 	case "", "~", "null", "Null", "NULL":
-		return Value{head: head(Null)}
+		return byte(Null), ""
 	case "true", "True", "TRUE":
-		return boolValue(true)
+		return boolTag(true), ""
 	case "false", "False", "FALSE":
-		return boolValue(false)
+		return boolTag(false), ""
 	}
 	if c := s[0]; c == '.' || c == '-' || c == '+' || c >= '0' && c <= '9' {
-		if literal, ok := coreNumber(s); ok {
-			return literal
+		if literal, ok := coreNumber(s); ok && literal == "" {
+			return byte(Null), ""
+		} else if ok {
+			return byte(Number), literal
 		}
 	}
-	return StringValue(s)
+	return byte(String), s
 }
 
-func number(literal string) Value { return Value{head: head(Number), text: literal} }
-
-// coreNumber reads a number of the core schema. Literals that JSON has as well are kept as written.
-func coreNumber(s string) (Value, bool) {
+// coreNumber reads a number of the core schema: as JSON writes it, or as "" if JSON has no such number. Literals that JSON has as well are kept
+// as written.
+func coreNumber(s string) (literal string, ok bool) {
 	if isJSONNumber(s) {
-		return number(s), true
+		return s, true
 	}
 	if digits, ok := strings.CutPrefix(s, "0o"); ok {
 		return radix(digits, 8)
@@ -72,9 +74,9 @@ func coreNumber(s string) (Value, bool) {
 	}
 	switch unsigned {
 	case ".inf", ".Inf", ".INF":
-		return Value{head: head(Null)}, true
+		return "", true
 	case ".nan", ".NaN", ".NAN":
-		return Value{head: head(Null)}, len(unsigned) == len(s)
+		return "", len(unsigned) == len(s)
 	}
 	// What is left to mend: zeros in front, and no digit on one side of the point.
 	whole, rest := cutDigits(unsigned)
@@ -83,9 +85,9 @@ func coreNumber(s string) (Value, bool) {
 		fraction, rest = cutDigits(after)
 	}
 	if whole == "" && fraction == "" {
-		return Value{}, false
+		return "", false
 	}
-	literal := strings.TrimLeft(whole, "0")
+	literal = strings.TrimLeft(whole, "0")
 	if literal == "" {
 		literal = "0"
 	}
@@ -93,15 +95,13 @@ func coreNumber(s string) (Value, bool) {
 		literal += "." + fraction
 	}
 	literal = sign + literal + rest
-	return number(literal), isJSONNumber(literal)
+	return literal, isJSONNumber(literal)
 }
 
-func radix(digits string, base int) (Value, bool) {
+func radix(digits string, base int) (literal string, ok bool) {
 	if digits == "" || digits[0] == '-' || digits[0] == '+' {
-		return Value{}, false
+		return "", false
 	}
-	if n, err := strconv.ParseUint(digits, base, 64); err == nil {
-		return number(strconv.FormatUint(n, 10)), true
-	}
-	return Value{}, false
+	n, err := strconv.ParseUint(digits, base, 64)
+	return strconv.FormatUint(n, 10), err == nil
 }

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"unicode"
 
-	"go.yaml.in/yaml/v3"
+	"go.yaml.in/yaml/v4"
 )
 
 // WriteYAML writes entities as YAML documents, from which [ReadYAML] reads the same. Errors are those of w.
@@ -27,16 +27,16 @@ func WriteYAML(w io.Writer, entities ...Entity) error {
 func yamlNode(v Value) *yaml.Node {
 	switch v.Type() {
 	case String:
-		return yamlString(v.text)
+		return yamlString(v.content())
 	case Array:
 		n := &yaml.Node{Kind: yaml.SequenceNode, Tag: "!!seq"}
-		for _, m := range v.members() {
+		for m := v.members(); m.next(); {
 			n.Content = append(n.Content, yamlNode(m.value))
 		}
 		return n
 	case Object:
 		n := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"}
-		for _, m := range v.members() {
+		for m := v.members(); m.next(); {
 			n.Content = append(n.Content, yamlString(m.key), yamlNode(m.value))
 		}
 		return n
@@ -47,12 +47,17 @@ func yamlNode(v Value) *yaml.Node {
 func yamlString(s string) *yaml.Node {
 	n := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: s}
 	switch {
-	case plainScalar(s).Type() != String || isOldBoolean(s):
+	case !isPlainString(s) || isOldBoolean(s):
 		n.Style = yaml.DoubleQuotedStyle
 	case strings.Contains(s, "\n") && !isBlockText(s):
 		n.Style = yaml.DoubleQuotedStyle
 	}
 	return n
+}
+
+func isPlainString(s string) bool {
+	tag, _ := plainScalar(s)
+	return Type(tag) == String
 }
 
 // isOldBoolean reports whether readers of YAML 1.1, which abound, take a plain s for a boolean.
