@@ -50,11 +50,12 @@ func (l Locations) Register(router Router) {
 	router.GET("/locations/by-entity/:kind/:namespace/:name", l.byEntity)
 }
 
-// input is the location in the body of a request.
-func (l Locations) input(c echo.Context) (in catalogmodel.LocationRef, err error) {
-	if err := decode(c, body{"type": &in.Type, "target": &in.Target}); err != nil {
+// input is the location in the body of a request. White space around its target, as it is left by copying, does not count.
+func (l Locations) input(c echo.Context) (in catalogmodel.LocationSpec, err error) {
+	if err := decode(c, body{"type": &in.Type, "target": &in.Target, "presence": &in.Presence}); err != nil {
 		return in, err
 	}
+	in.Target = strings.TrimSpace(in.Target)
 	if !slices.Contains(l.Types, in.Type) {
 		types, err := json.Marshal(l.Types)
 		if err != nil {
@@ -91,10 +92,11 @@ func (l Locations) create(c echo.Context) error {
 	if err := l.Access.Require(c.Request(), catalogpermission.LocationCreate); err != nil {
 		return err
 	}
-	location := store.RegisteredLocation{Type: in.Type, Target: in.Target, EntityRef: ingest.LocationEntityRef(in)}
+	at := catalogmodel.LocationRef{Type: in.Type, Target: in.Target}
 	if dryRun {
-		return l.tryOut(c, location)
+		return l.tryOut(c, at, in.Presence)
 	}
+	location := store.RegisteredLocation{Type: in.Type, Target: in.Target, EntityRef: ingest.LocationEntityRef(at)}
 	location, err = l.Store.Register(c.Request().Context(), location, again, ingest.RegisteredEntity)
 	if err != nil {
 		return err
@@ -104,13 +106,15 @@ func (l Locations) create(c echo.Context) error {
 }
 
 // tryOut answers what a location would lead to, without registering it.
-func (l Locations) tryOut(c echo.Context, location store.RegisteredLocation) error {
-	at := catalogmodel.LocationRef{Type: location.Type, Target: location.Target}
+func (l Locations) tryOut(c echo.Context, at catalogmodel.LocationRef, presence string) error {
 	exists, entities, err := l.Explore(c.Request().Context(), at)
 	if err != nil {
 		return err
 	}
-	location.ID = at.String()
+	location := struct {
+		store.RegisteredLocation
+		Presence string `json:"presence,omitempty"` // as it was asked for; it is not stored
+	}{store.RegisteredLocation{ID: at.String(), Type: at.Type, Target: at.Target, EntityRef: ingest.LocationEntityRef(at)}, presence}
 	return c.JSON(http.StatusCreated, map[string]any{"exists": exists, "location": location, "entities": entities})
 }
 
@@ -140,7 +144,7 @@ func (l Locations) processAll(ctx context.Context, first store.Ingested) ([]json
 	seen := map[string]bool{}
 	for todo := []store.Ingested{first}; len(todo) > 0; {
 		last := len(todo) - 1
-		e := todo[last].Entity
+		e, place := todo[last].Entity, todo[last].Place
 		todo = todo[:last]
 		ref := e.Ref().String()
 		if seen[ref] {
@@ -150,7 +154,7 @@ func (l Locations) processAll(ctx context.Context, first store.Ingested) ([]json
 		if len(seen) > maxExplored {
 			return nil, service.InputError.Errorf("The location leads to more than %d entities, which is too much for a dry run", maxExplored)
 		}
-		result := l.Process(ctx, store.Work{Ref: ref, JSON: e.AppendJSON(nil)})
+		result := l.Process(ctx, store.Work{Ref: ref, JSON: e.AppendJSON(nil), Place: place})
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
@@ -255,7 +259,7 @@ func locationQueryOf(c echo.Context) (q locationQuery, err error) {
 	if err != nil {
 		return q, service.InputError.Errorf("Malformed cursor, unknown encoding")
 	}
-	q = locationQuery{Limit: defaultLocationLimit}
+	q = locationQuery{}
 	if err := json.Unmarshal(text, &q); err != nil {
 		return q, service.InputError.Errorf("Malformed cursor: %w", err)
 	}

@@ -71,6 +71,7 @@ func TestParametersThatAreTaken(t *testing.T) {
 		{"/things", "filter=a=b&filter=c", openapi.Query{"filter": {"a=b", "c"}}},
 		{"/things", "filter=&filter=c", openapi.Query{"filter": {"", "c"}}},
 		{"/things", "filter[]=a&filter%5B%5D=b", openapi.Query{"filter": {"a", "b"}}},
+		{"/things", "filter[0]=a&filter%5B12%5D=b&filter=c", openapi.Query{"filter": {"a", "b", "c"}}},
 		{"/things", "filter=a;b", openapi.Query{"filter": {"a;b"}}},
 		{"/things", "filter=100%+of", openapi.Query{"filter": {"100% of"}}},
 		{"/things", "&filter=x&", openapi.Query{"filter": {"x"}}},
@@ -95,6 +96,9 @@ func TestParametersThatAreRefused(t *testing.T) {
 	doc := document(t)
 	for _, test := range []struct{ route, raw, want string }{
 		{"/things", "limit=x", "request/query/limit must be integer, not string"},
+		{"/things", "limit=1_0", "request/query/limit must be integer, not string"},
+		{"/things", "limit=0x1p4", "request/query/limit must be integer, not string"},
+		{"/things", "filter[x]=1", "Unknown query parameter 'filter[x]'"},
 		{"/things", "limit=1.5", "request/query/limit must be integer, not number"},
 		{"/things", "limit=NaN", "request/query/limit must be integer, not string"},
 		{"/things", "limit=-1", "request/query/limit must be >= 0 but found -1"},

@@ -40,8 +40,8 @@ func (q Query) Bool(name string) bool {
 	return yes
 }
 
-// parseQuery reads parameters as Express does: what isn't escaped well stands for itself, and name[] is a name too. The names are in the order in
-// which they come.
+// parseQuery reads parameters as Express does: what isn't escaped well stands for itself, and name[] and name[0] are the name too. The names are in
+// the order in which they come.
 func parseQuery(raw string) (q Query, names []string) {
 	q = Query{}
 	for pair := range strings.SplitSeq(raw, "&") {
@@ -49,7 +49,10 @@ func parseQuery(raw string) (q Query, names []string) {
 			continue
 		}
 		name, value, _ := strings.Cut(pair, "=")
-		name = strings.TrimSuffix(unescape(name), "[]")
+		name = unescape(name)
+		if list, index, ok := strings.Cut(name, "["); ok && strings.TrimLeft(index, "0123456789") == "]" {
+			name = list
+		}
 		if _, known := q[name]; !known {
 			names = append(names, name)
 		}
@@ -130,7 +133,7 @@ func (p *parameter) value(text string) any {
 
 func number(text string) (float64, bool) {
 	n, err := strconv.ParseFloat(strings.TrimSpace(text), 64)
-	return n, err == nil && !math.IsInf(n, 0) && !math.IsNaN(n)
+	return n, err == nil && !strings.ContainsAny(text, "_xX") && !math.IsInf(n, 0) && !math.IsNaN(n)
 }
 
 func boolean(text string) (yes, ok bool) {

@@ -122,17 +122,24 @@ func (o Offset) Encode() string {
 }
 
 // ParseOffset reads the parameter `after`. Anything else is refused with an InputError.
-func ParseOffset(encoded string) (Offset, error) {
-	var o Offset
+func ParseOffset(encoded string) (o Offset, err error) {
+	var read struct{ Limit, Offset *float64 } // 20.0 is an integer in JSON
 	text, err := decodeBase64(encoded)
 	if err == nil {
-		err = json.Unmarshal(text, &o)
+		err = json.Unmarshal(text, &read)
 	}
 	if err != nil {
 		return o, service.InputError.Errorf("Malformed after cursor, could not be parsed")
 	}
-	if o.Limit != nil && *o.Limit < 0 || o.Offset != nil && *o.Offset < 0 {
-		return o, service.InputError.Errorf("Malformed after cursor, limit and offset must not be negative")
+	for given, count := range map[*float64]**int{read.Limit: &o.Limit, read.Offset: &o.Offset} {
+		if given == nil {
+			continue
+		}
+		n := int(*given)
+		if float64(n) != *given || n < 0 {
+			return o, service.InputError.Errorf("Malformed after cursor, limit and offset must be whole numbers that are not negative")
+		}
+		*count = &n
 	}
 	return o, nil
 }

@@ -2,6 +2,7 @@ package query
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/portico-dev/portico/catalogmodel"
@@ -29,11 +30,16 @@ func ParseFields(lists ...string) (Fields, error) {
 	return fields, nil
 }
 
-// Select returns what the fields select of the entity. A path that leads nowhere selects nothing.
+// Select returns what the fields select of the entity. A path that leads nowhere selects nothing. A number in a path is the index of an element,
+// which keeps its place: what is not selected before it is null, as in Backstage.
 func (f Fields) Select(e catalogmodel.Entity) catalogmodel.Entity {
 	out, _ := catalogmodel.EntityOf(map[string]any{}) // an object can't fail
 	for _, field := range f {
-		if path, v := find(e.Value(), field); v.Exists() {
+		switch path, v, arrays := find(e.Value(), field); {
+		case !v.Exists():
+		case arrays:
+			out, _ = catalogmodel.EntityOf(place(out.Value(), e.Value(), path, v)) // an object, as the entity is
+		default:
 			out = out.With(v, path...)
 		}
 	}
@@ -41,24 +47,47 @@ func (f Fields) Select(e catalogmodel.Entity) catalogmodel.Entity {
 }
 
 // find follows a path, of which no one says where its keys end: keys may have dots. As in Backstage, the shortest key that exists is
-// taken, step by step.
-func find(v catalogmodel.Value, field string) ([]string, catalogmodel.Value) {
-	var path []string
+// taken, step by step. It tells whether there are arrays on the way.
+func find(v catalogmodel.Value, field string) (path []string, found catalogmodel.Value, arrays bool) {
 	key := ""
 	for part := range strings.SplitSeq(field, ".") {
 		key += part
-		next := catalogmodel.Value{}
-		if v.Type() == catalogmodel.Object {
-			next = v.Get(key)
-		}
+		next := v.Get(key)
 		if !next.Exists() {
 			key += "."
 			continue
 		}
+		arrays = arrays || v.Type() == catalogmodel.Array
 		path, v, key = append(path, key), next, ""
 	}
 	if key != "" {
-		return nil, catalogmodel.Value{}
+		return nil, catalogmodel.Value{}, false
 	}
-	return path, v
+	return path, v, arrays
+}
+
+// place returns to, which may be absent, with what stands at a path of from.
+func place(to, from catalogmodel.Value, path []string, v catalogmodel.Value) catalogmodel.Value {
+	if len(path) == 0 {
+		return v
+	}
+	step := path[0]
+	part := place(to.Get(step), from.Get(step), path[1:], v)
+	if from.Type() == catalogmodel.Object {
+		if !to.Exists() {
+			to, _ = catalogmodel.ValueOf(map[string]any{}) // these can't fail
+		}
+		return to.With(part, step)
+	}
+	var elements []any
+	for _, element := range to.Elements() {
+		elements = append(elements, element)
+	}
+	i, _ := strconv.Atoi(step) // it has been found
+	for len(elements) <= i {
+		elements = append(elements, nil)
+	}
+	elements[i] = part
+	list, _ := catalogmodel.ValueOf(elements)
+	return list
 }

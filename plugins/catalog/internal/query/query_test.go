@@ -144,6 +144,11 @@ func TestFields(t *testing.T) {
 		"metadata.nope,nope,metadata.name.x,a.b.c": `{}`,
 		"spec,spec.type":                           `{"spec":{"type":"service"}}`,
 		"metadata.no":                              `{"metadata":{"no":null}}`,
+		"metadata.tags.0":                          `{"metadata":{"tags":["Java"]}}`,
+		"metadata.tags.2,metadata.tags.0":          `{"metadata":{"tags":["Java",null,"go"]}}`,
+		"metadata.list.1.a,kind,metadata.list.0":   `{"metadata":{"list":[{"a":1},{"a":2}]},"kind":"Component"}`,
+		"metadata.tags.3,metadata.tags.x,kind.0":   `{}`,
+		"metadata.tags,metadata.tags.1":            `{"metadata":{"tags":["Java","java","go"]}}`,
 	} {
 		f, err := query.ParseFields(fields)
 		if err != nil {
