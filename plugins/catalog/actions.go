@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
 	"strings"
 
 	"github.com/portico-dev/portico/catalogmodel"
@@ -66,28 +67,37 @@ type entityName struct {
 }
 
 func (a actions) entity(ctx context.Context, in entityName) (map[string]any, error) {
-	where := map[string]any{"metadata.name": in.Name}
+	e, err := a.find(ctx, in)
+	if err != nil {
+		return nil, err
+	}
+	return asMap(e)
+}
+
+// find is the one entity with a name.
+func (a actions) find(ctx context.Context, in entityName) (found catalogmodel.Entity, err error) {
+	where := map[string]any{"metadata.name": strings.TrimSpace(in.Name)}
 	if in.Kind != "" {
 		where["kind"] = in.Kind
 	}
 	if in.Namespace != "" {
 		where["metadata.namespace"] = in.Namespace
 	}
-	found, err := a.client.Query(ctx, catalogclient.Query{Where: where})
+	page, err := a.client.Query(ctx, catalogclient.Query{Where: where})
 	if err != nil {
-		return nil, err
+		return found, err
 	}
-	switch len(found.Items) {
+	switch len(page.Items) {
 	case 0:
-		return nil, service.InputError.Errorf("No entity found with name %q", in.Name)
+		return found, service.InputError.Errorf("No entity found with name %q", in.Name)
 	case 1:
-		return asMap(found.Items[0])
+		return page.Items[0], nil
 	}
-	refs := make([]string, len(found.Items))
-	for i, e := range found.Items {
+	refs := make([]string, len(page.Items))
+	for i, e := range page.Items {
 		refs[i] = e.Ref().String()
 	}
-	return nil, service.ConflictError.Errorf("Multiple entities found with name %q, please provide more specific filters. Entities found: %s",
+	return found, service.ConflictError.Errorf("Multiple entities found with name %q, please provide more specific filters. Entities found: %s",
 		in.Name, strings.Join(refs, ", "))
 }
 
@@ -100,18 +110,31 @@ func (a actions) describe(context.Context, struct{}) (modelDescription, error) {
 }
 
 type entityQuery struct {
-	Query          map[string]any `json:"query,omitempty" jsonschema:"a predicate over the fields of entities"`
-	Fields         []string       `json:"fields,omitempty" jsonschema:"the fields to answer, such as spec.type; without any, all"`
-	Limit          int            `json:"limit,omitempty" jsonschema:"how many entities to answer at a time"`
-	Offset         int            `json:"offset,omitempty" jsonschema:"how many entities to pass over"`
-	OrderFields    []orderField   `json:"orderFields,omitempty" jsonschema:"what to order by"`
-	FullTextFilter *textFilter    `json:"fullTextFilter,omitempty" jsonschema:"a text that entities contain"`
-	Cursor         string         `json:"cursor,omitempty" jsonschema:"the nextPageCursor of the answer before: goes on there"`
+	Query          map[string]any  `json:"query,omitempty" jsonschema:"a predicate over the fields of entities"`
+	Fields         []string        `json:"fields,omitempty" jsonschema:"the fields to answer, such as spec.type; without any, all"`
+	Limit          int             `json:"limit,omitempty" jsonschema:"how many entities to answer at a time"`
+	Offset         int             `json:"offset,omitempty" jsonschema:"how many entities to pass over"`
+	OrderFields    json.RawMessage `json:"orderFields,omitempty" jsonschema:"what to order by: objects of field, such as metadata.name, and order, asc or desc; one of them need not be in a list"`
+	FullTextFilter *textFilter     `json:"fullTextFilter,omitempty" jsonschema:"a text that entities contain"`
+	Cursor         string          `json:"cursor,omitempty" jsonschema:"the nextPageCursor of the answer before: goes on there"`
 }
 
-type orderField struct {
-	Field string `json:"field" jsonschema:"a field, such as metadata.name"`
-	Order string `json:"order" jsonschema:"asc or desc"`
+// orders are the orders of a list of objects with field and order, or of one of them, in the form of the client.
+func orders(in json.RawMessage) (orders []string, err error) {
+	if len(in) == 0 {
+		return nil, nil
+	}
+	if in[0] != '[' {
+		in = append(append(json.RawMessage{'['}, in...), ']')
+	}
+	var list []struct{ Field, Order string }
+	if err := json.Unmarshal(in, &list); err != nil {
+		return nil, service.InputError.Errorf("orderFields must be an object of field and order, or a list of such: %w", err)
+	}
+	for _, o := range list {
+		orders = append(orders, o.Order+":"+o.Field)
+	}
+	return orders, nil
 }
 
 type textFilter struct {
@@ -127,6 +150,9 @@ type entityPage struct {
 }
 
 func (a actions) query(ctx context.Context, in entityQuery) (entityPage, error) {
+	if in.Limit < 0 || in.Offset < 0 {
+		return entityPage{}, service.InputError.Errorf("limit and offset must not be negative")
+	}
 	q := catalogclient.Query{Fields: in.Fields, Limit: in.Limit, Offset: in.Offset}
 	if in.Query != nil {
 		q.Where = in.Query
@@ -134,11 +160,11 @@ func (a actions) query(ctx context.Context, in entityQuery) (entityPage, error) 
 	if in.FullTextFilter != nil {
 		q.Text, q.TextFields = in.FullTextFilter.Term, in.FullTextFilter.Fields
 	}
-	for _, o := range in.OrderFields {
-		q.Order = append(q.Order, o.Order+":"+o.Field)
+	var err error
+	if q.Order, err = orders(in.OrderFields); err != nil {
+		return entityPage{}, err
 	}
 	var found catalogclient.Page
-	var err error
 	if in.Cursor != "" {
 		found, err = a.client.Page(ctx, in.Cursor, q)
 	} else {
@@ -156,22 +182,16 @@ func (a actions) query(ctx context.Context, in entityQuery) (entityPage, error) 
 	return page, nil
 }
 
-type fullName struct {
-	Kind      string `json:"kind" jsonschema:"the kind of the entity"`
-	Namespace string `json:"namespace,omitempty" jsonschema:"the namespace of the entity; without one, default"`
-	Name      string `json:"name" jsonschema:"the name of the entity"`
-}
-
 type refreshed struct {
 	EntityRef string `json:"entityRef" jsonschema:"the entity that is read again"`
 }
 
-func (a actions) refresh(ctx context.Context, in fullName) (refreshed, error) {
-	if in.Namespace == "" {
-		in.Namespace = catalogmodel.DefaultNamespace
+func (a actions) refresh(ctx context.Context, in entityName) (refreshed, error) {
+	e, err := a.find(ctx, in)
+	if err != nil {
+		return refreshed{}, err
 	}
-	ref := catalogmodel.Ref{Kind: in.Kind, Namespace: in.Namespace, Name: strings.TrimSpace(in.Name)}
-	return refreshed{EntityRef: ref.String()}, a.client.Refresh(ctx, ref)
+	return refreshed{EntityRef: e.Ref().String()}, a.client.Refresh(ctx, e.Ref())
 }
 
 type newLocation struct {
@@ -183,6 +203,9 @@ type registered struct {
 }
 
 func (a actions) registerLocation(ctx context.Context, in newLocation) (registered, error) {
+	if parsed, err := url.Parse(strings.TrimSpace(in.URL)); err != nil || !parsed.IsAbs() {
+		return registered{}, service.InputError.Errorf("%s is an invalid URL", in.URL)
+	}
 	done, err := a.client.Register(ctx, catalogmodel.LocationRef{Type: "url", Target: in.URL}, catalogclient.RegisterOptions{})
 	return registered{ID: done.Location.ID}, err
 }
@@ -237,7 +260,8 @@ func (a actions) validate(ctx context.Context, in candidate) (verdict, error) {
 	if in.Location == "" {
 		in.Location = "https://example.com/catalog-info.yaml"
 	}
-	mistakes, err := a.client.Validate(ctx, e, catalogmodel.LocationRef{Type: "url", Target: in.Location})
+	at := catalogmodel.LocationRef{Type: "url", Target: strings.TrimPrefix(in.Location, "url:")} // Backstage wants it with the type
+	mistakes, err := a.client.Validate(ctx, e, at)
 	if err != nil {
 		return verdict{}, err
 	}

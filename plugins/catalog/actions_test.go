@@ -44,6 +44,7 @@ func TestActions(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	target := s.put("/all.yaml", component("shop", "team"))
+	s.put("/more.yaml", "text")
 	b := backendtest.Start(t, catalog.Plugin(), readable(s.URL))
 	c := b.As(t, "user:default/guest")
 	invoke := func(name string, input any, want int) map[string]any {
@@ -63,15 +64,33 @@ func TestActions(t *testing.T) {
 	}
 	invoke("get-catalog-entity", map[string]any{"name": "nope"}, http.StatusBadRequest)
 	page := invoke("query-catalog-entities", map[string]any{"query": map[string]any{"kind": "Component"}, "limit": 1,
-		"orderFields": []any{map[string]any{"field": "metadata.name", "order": "asc"}}, "fields": []any{"metadata.name"}}, http.StatusOK)
+		"orderFields": map[string]any{"field": "metadata.name", "order": "asc"}, "fields": []any{"metadata.name"}}, http.StatusOK)
 	if text, _ := json.Marshal(page); string(text) != `{"hasMoreEntities":false,"items":[{"metadata":{"name":"shop"}}],"totalItems":1}` {
 		t.Errorf("the query answers %s", text)
 	}
+	for _, orders := range []any{[]any{map[string]any{"field": "kind", "order": "desc"}}, []any{}} {
+		if page := invoke("query-catalog-entities", map[string]any{"orderFields": orders}, http.StatusOK); page["totalItems"] != 2.0 {
+			t.Errorf("ordered by %v: %v", orders, page)
+		}
+	}
+	invoke("get-catalog-entity", map[string]any{"name": " shop "}, http.StatusOK)
+	invoke("query-catalog-entities", map[string]any{"limit": -1}, http.StatusBadRequest)
+	invoke("query-catalog-entities", map[string]any{"offset": -1}, http.StatusBadRequest)
+	invoke("query-catalog-entities", map[string]any{"orderFields": "metadata.name"}, http.StatusBadRequest)
+	invoke("query-catalog-entities", map[string]any{"orderFields": map[string]any{"field": "metadata.name", "order": "up"}}, http.StatusBadRequest)
+	if ref := invoke("refresh-catalog-entity", map[string]any{"name": " shop "}, http.StatusOK)["entityRef"]; ref != "component:default/shop" {
+		t.Errorf("refreshed %v", ref)
+	}
+	invoke("refresh-catalog-entity", map[string]any{"kind": "API", "name": "shop"}, http.StatusBadRequest)
+	invoke("register-entity", map[string]any{"locationUrl": "catalog-info.yaml"}, http.StatusBadRequest)
 	if ref := invoke("refresh-catalog-entity", map[string]any{"kind": "Component", "name": "shop"}, http.StatusOK)["entityRef"]; ref != "component:default/shop" {
 		t.Errorf("refreshed %v", ref)
 	}
 	if v := invoke("validate-entity", map[string]any{"entity": component("a", "b")}, http.StatusOK); v["isValid"] != true {
 		t.Errorf("a valid entity is %v", v)
+	}
+	if v := invoke("validate-entity", map[string]any{"entity": component("a", "b, text: { $text: ./more.yaml }"), "location": "url:" + target}, http.StatusOK); v["isValid"] != true {
+		t.Errorf("a valid entity at a location is %v", v)
 	}
 	if v := invoke("validate-entity", map[string]any{"entity": component("a b", "b")}, http.StatusOK); v["isValid"] != false || v["isValidYaml"] != true {
 		t.Errorf("an entity that is not valid is %v", v)

@@ -20,10 +20,10 @@ import (
 // Analysis lets modules take part in what the catalog makes of a repository before it is registered: POST /analyze-location, which frontends ask
 // when somebody imports one.
 type Analysis interface {
-	// AddScmLocationAnalyzer adds an analyzer that finds the catalog's files in the repositories of some forge. Of several for one URL, the first is
+	// AddSCMLocationAnalyzer adds an analyzer that finds the catalog's files in the repositories of some forge. Of several for one URL, the first is
 	// asked.
-	AddScmLocationAnalyzer(ScmLocationAnalyzer)
-	// SetLocationAnalyzer has everything answered by an analyzer instead of the catalog's own, which asks the [ScmLocationAnalyzer]s and
+	AddSCMLocationAnalyzer(SCMLocationAnalyzer)
+	// SetLocationAnalyzer has everything answered by an analyzer instead of the catalog's own, which asks the [SCMLocationAnalyzer]s and
 	// proposes a Component where they find nothing. Two modules can't do this.
 	SetLocationAnalyzer(LocationAnalyzer)
 }
@@ -31,8 +31,8 @@ type Analysis interface {
 // AnalysisPoint is the extension point for [Analysis].
 var AnalysisPoint = extension.NewPoint[Analysis]("catalog.analysis")
 
-// ScmLocationAnalyzer finds the files of repositories that describe entities. It is safe for concurrent use.
-type ScmLocationAnalyzer interface {
+// SCMLocationAnalyzer finds the files of repositories that describe entities. It is safe for concurrent use.
+type SCMLocationAnalyzer interface {
 	// Supports tells whether it knows the repository at a URL.
 	Supports(url string) bool
 	// Analyze answers the URLs of the files with the given name in the repository, of which there may be none. The catalog reads them as it
@@ -49,14 +49,14 @@ type LocationAnalyzer interface {
 
 // analysis is what modules have added.
 type analysis struct {
-	scm      []ScmLocationAnalyzer
+	scm      []SCMLocationAnalyzer
 	whole    LocationAnalyzer
 	mistakes []error
 }
 
 func newAnalysis() *analysis { return &analysis{} }
 
-func (a *analysis) AddScmLocationAnalyzer(one ScmLocationAnalyzer) { a.scm = append(a.scm, one) }
+func (a *analysis) AddSCMLocationAnalyzer(one SCMLocationAnalyzer) { a.scm = append(a.scm, one) }
 
 func (a *analysis) SetLocationAnalyzer(one LocationAnalyzer) {
 	if a.whole != nil {
@@ -78,7 +78,7 @@ type explorer func(ctx context.Context, at catalogmodel.LocationRef) (registered
 
 // repositoryAnalyzer is the catalog's own [LocationAnalyzer].
 type repositoryAnalyzer struct {
-	scm          []ScmLocationAnalyzer
+	scm          []SCMLocationAnalyzer
 	integrations *integration.Integrations
 	explore      explorer
 	log          *slog.Logger

@@ -79,7 +79,7 @@ func TestModulesAnalyzeLocations(t *testing.T) {
 	repository := "https://forge.example.com/acme/shop"
 	var asking *catalogclient.Client
 	backendtest.Start(t, catalog.Plugin(), client(&asking), readable(s.URL), analyzing(func(a catalog.Analysis) {
-		a.AddScmLocationAnalyzer(files{repository: strings.TrimSuffix(file, "/catalog-info.yaml")})
+		a.AddSCMLocationAnalyzer(files{repository: strings.TrimSuffix(file, "/catalog-info.yaml")})
 	}))
 	found, err := asking.Analyze(t.Context(), catalogmodel.LocationRef{Type: "url", Target: repository}, "")
 	if err != nil || len(found.Existing) != 2 || len(found.Generated) != 0 {

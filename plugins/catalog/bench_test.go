@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jonboulle/clockwork"
 	"github.com/labstack/echo/v4"
 	"github.com/uptrace/bun"
 
@@ -84,13 +85,13 @@ type running struct {
 	db     *bun.DB
 }
 
-func run(b *testing.B, database map[string]any) *running {
+func run(b *testing.B, database map[string]any, features ...backend.Feature) *running {
 	b.Helper()
 	r := &running{source: source{name: "synthetic"}}
 	// The log and the audit of tests keep everything.
-	features := []backend.Feature{service.Root[service.RootLogger](func(cfg service.Config) (service.RootLogger, error) {
+	features = append(features, service.Root[service.RootLogger](func(cfg service.Config) (service.RootLogger, error) {
 		return logger.New(cfg, logger.Options{Writer: io.Discard, Format: logger.FormatJSON})
-	})}
+	}))
 	for _, s := range auditor.Services() {
 		features = append(features, s)
 	}
@@ -132,7 +133,7 @@ func BenchmarkIngest(b *testing.B) {
 				var floor time.Duration
 				for b.Loop() {
 					b.StopTimer()
-					r := run(b, database.make(b))
+					r := run(b, database.make(b), service.Root[clockwork.Clock](clockwork.NewRealClock))
 					b.StartTimer()
 					r.ingest(b, entities)
 					b.StopTimer()

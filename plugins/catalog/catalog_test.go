@@ -33,10 +33,12 @@ func TestMain(m *testing.M) {
 var kinds = []any{"Component", "API", "Resource", "System", "Domain", "Location", "User", "Group", "Template"}
 
 // located is a configuration with one location, from which everything may come.
-func located(file string) backend.Feature {
-	return backendtest.Config(map[string]any{"catalog": map[string]any{"locations": []any{
-		map[string]any{"type": "file", "target": file, "rules": []any{map[string]any{"allow": kinds}}},
-	}}})
+func located(files ...string) backend.Feature {
+	var locations []any
+	for _, file := range files {
+		locations = append(locations, map[string]any{"type": "file", "target": file, "rules": []any{map[string]any{"allow": kinds}}})
+	}
+	return backendtest.Config(map[string]any{"catalog": map[string]any{"locations": locations}})
 }
 
 // eachDatabase runs a test with the configuration of each database.
@@ -137,7 +139,7 @@ func TestBadEntitiesDoNotHoldUpOthers(t *testing.T) {
 	}
 	for _, want := range []string{
 		"missing.yaml does not exist",
-		"parts.yaml:7:1: malformed YAML",
+		"parts.yaml:7:8: malformed YAML",
 		"NotAllowedError: " + filepath.Join(dir, "parts.yaml") + ":9: entity group:default/team",
 		"InputError: " + filepath.Join(dir, "parts.yaml") + ":14: an entity needs the field apiVersion",
 		"/etc/hostname could not be read",

@@ -89,7 +89,7 @@ func (gitServer) Analyze(_ context.Context, url, filename string) (files []strin
 // A module finds what a repository describes when somebody imports it.
 func ExampleAnalysis() {
 	module := plugin.NewModule("catalog", "forge", plugin.Init(func(analysis catalog.Analysis) {
-		analysis.AddScmLocationAnalyzer(gitServer{})
+		analysis.AddSCMLocationAnalyzer(gitServer{})
 	}))
 	fmt.Println(module)
 	// Output: module catalog/forge

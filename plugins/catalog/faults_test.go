@@ -9,12 +9,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/uptrace/bun"
-
 	"github.com/portico-dev/portico/backend/backendtest"
 	"github.com/portico-dev/portico/catalogmodel"
 	"github.com/portico-dev/portico/plugin"
 	"github.com/portico-dev/portico/plugins/catalog"
+	"github.com/portico-dev/portico/plugins/catalog/processor"
 	"github.com/portico-dev/portico/plugins/catalog/unprocessed"
 	"github.com/portico-dev/portico/service"
 )
@@ -66,7 +65,7 @@ func TestLocationsInCirclesAtURLs(t *testing.T) {
 }
 
 // TestLargeEntities has an entity with 12,000 relations, and a group with 10,000 members, which is stitched once for all of them, and once
-// when all of them leave.
+// when all of them leave. As many final entities are made as there are entities to make: so each of them is made once.
 func TestLargeEntities(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes minutes with the race detector")
@@ -78,9 +77,8 @@ func TestLargeEntities(t *testing.T) {
 			t.Skip("not unlike files")
 		}
 		one := &source{name: "one"}
-		var db *bun.DB
-		b := backendtest.Start(t, catalog.Plugin(), module(one), plugin.NewModule("catalog", "probe", plugin.Init(func(d *bun.DB) { db = d })),
-			backendtest.Config(map[string]any{"backend": map[string]any{"database": config}}), all())
+		b := backendtest.Start(t, catalog.Plugin(), module(one),
+			backendtest.Config(map[string]any{"backend": map[string]any{"database": config}}), all(), measured())
 		group, err := catalogmodel.Group.New("all", catalogmodel.GroupSpec{Type: "team", Children: []string{}})
 		if err != nil {
 			t.Fatal(err)
@@ -111,31 +109,25 @@ func TestLargeEntities(t *testing.T) {
 		}
 		stitched := func(times, members int) {
 			t.Helper()
-			await(t, fmt.Sprintf("the group to have %d members", members), func() bool {
-				return changes(t, db, "group:default/all") >= times && count("group/default/all") == members
+			var scraped string
+			await(t, fmt.Sprintf("%d final entities to be made, and the group to have %d members", times, members), func() bool {
+				scraped = scrape(t, b)
+				return sum(t, scraped, "catalog_stitched_entities_count_total") >= times && sum(t, scraped, "catalog_stitching_queue_length") == 0 &&
+					count("group/default/all") == members
 			})
-			if n := changes(t, db, "group:default/all"); n != times {
-				t.Errorf("the group was stitched %d times, not %d", n, times)
+			if n := sum(t, scraped, "catalog_stitched_entities_count_total"); n != times {
+				t.Errorf("%d final entities were made, not %d", n, times)
 			}
 		}
 		bring("all")
 		settle(t, b, members+2)
-		stitched(1, members)
+		stitched(members+2, members)
 		if n := count("component/default/hub"); n != relations {
 			t.Errorf("the hub has %d relations", n)
 		}
 		bring()
-		stitched(2, 0)
+		stitched(members+2+members+1, 0) // all but the hub once more
 	})
-}
-
-// changes is how often a final entity changed.
-func changes(t *testing.T, db *bun.DB, ref string) (n int) {
-	t.Helper()
-	if err := db.NewRaw("SELECT COUNT(*) FROM entity_log WHERE entity_ref = ?", ref).Scan(t.Context(), &n); err != nil {
-		t.Fatal(err)
-	}
-	return n
 }
 
 // panicking is a provider with a mistake in it.
@@ -157,6 +149,35 @@ func TestProvidersThatPanic(t *testing.T) {
 	if !strings.Contains(b.Log.String(), "panicking).Connect") {
 		t.Error("where it panicked isn't logged")
 	}
+}
+
+// careless is a processor with a mistake in it.
+type careless struct{}
+
+func (careless) Name() string { return "careless" }
+
+func (careless) PreProcess(_ context.Context, e catalogmodel.Entity, _ processor.Source, _ *processor.Output) (catalogmodel.Entity, error) {
+	if e.Name() == "bad" {
+		panic("no such rule")
+	}
+	return e, nil
+}
+
+// TestProcessorsThatPanic has a processor fail over one of two entities. The other one arrives, and the mistake is told with where it is.
+func TestProcessorsThatPanic(t *testing.T) {
+	t.Parallel()
+	one := &source{name: "one"}
+	b := backendtest.Start(t, catalog.Plugin(), module(one), unprocessed.Module(), plugin.NewModule("catalog", "careless",
+		plugin.Init(func(processing catalog.Processing) { processing.AddProcessor(careless{}) })))
+	one.full(t, parse(t, component("bad", "team")), parse(t, component("good", "team")))
+	c := settle(t, b, 1)
+	await(t, "the error", func() bool { return strings.Contains(failures(t, c)["component:default/bad"], "panic: no such rule") })
+	for line := range strings.Lines(b.Log.String()) {
+		if strings.Contains(line, `"level":"error"`) && strings.Contains(line, "component:default/bad") && strings.Contains(line, "careless.PreProcess") {
+			return
+		}
+	}
+	t.Error("where it panicked isn't logged")
 }
 
 // TestProvidersThatPanicLater has a provider fail in a task and in a subscription, and a module when it is told of an error. Everything else goes

@@ -72,9 +72,9 @@ func genStep(t *rapid.T) step {
 func (r *replica) do(ctx context.Context, s step, now func() time.Time) (err error) {
 	switch s.what {
 	case "replace":
-		_, err = r.store.Replace(ctx, s.provider, s.entities)
+		_, err = r.store.Replace(ctx, s.provider, slices.Values(s.entities))
 	case "update":
-		_, err = r.store.Update(ctx, s.provider, s.entities, s.removed)
+		_, err = r.store.Update(ctx, s.provider, slices.Values(s.entities), s.removed)
 	case "process":
 		var work []store.Work
 		if work, _, err = r.store.Claim(ctx, s.limit, now().Add(time.Millisecond), nil); err == nil {

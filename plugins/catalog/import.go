@@ -21,13 +21,9 @@ type imported struct{ *connection }
 
 // Apply implements bulk.Target.
 func (i imported) Apply(ctx context.Context, added []catalogmodel.Entity, removed []string) ([]store.Conflict, error) {
-	entities := make([]store.Ingested, len(added))
-	for n, e := range added {
-		e, err := i.attribute(e)
-		if err != nil {
-			return nil, err
-		}
-		entities[n] = store.Ingested{Entity: e, LocationKey: "provider:" + i.name}
+	entities, err := i.ingested(deferred(added))
+	if err != nil {
+		return nil, err
 	}
 	return i.store.Update(ctx, i.name, entities, removed)
 }

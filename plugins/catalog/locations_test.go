@@ -92,7 +92,7 @@ func TestRegisteredLocations(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, database backend.Feature) {
 		s := newSite(t)
 		target := s.put("/all.yaml", component("a", "team")+"---\napiVersion: backstage.io/v1alpha1\nkind: Location\nmetadata: { name: more }\nspec: { target: ./more.yaml }\n")
-		s.put("/more.yaml", component("b", "team"))
+		s.put("/more.yaml", component("b, annotations: { backstage.io/source-location: 'url:https://own/', backstage.io/view-url: '' }", "team"))
 		b := backendtest.Start(t, catalog.Plugin(), readable(s.URL), database)
 		c := b.As(t, "user:default/guest")
 
@@ -108,7 +108,10 @@ func TestRegisteredLocations(t *testing.T) {
 		l := register(t, c, target)
 		settle(t, b, 4) // two Locations, two Components; the clock stands still
 		if e := entity(t, c, "component/default/b")["metadata"].(map[string]any)["annotations"].(map[string]any); e["backstage.io/managed-by-location"] != "url:"+s.URL+"/more.yaml" ||
-			e["backstage.io/managed-by-origin-location"] != "url:"+target || e["backstage.io/view-url"] != s.URL+"/more.yaml" {
+			e["backstage.io/managed-by-origin-location"] != "url:"+target || e["backstage.io/source-location"] != "url:https://own/" || e["backstage.io/view-url"] != "" {
+			t.Errorf("the annotations are %v", e)
+		}
+		if e := entity(t, c, "component/default/a")["metadata"].(map[string]any)["annotations"].(map[string]any); e["backstage.io/view-url"] != target {
 			t.Errorf("the annotations are %v", e)
 		}
 		if res := c.Post("/api/catalog/locations", map[string]string{"type": "url", "target": target}); res.StatusCode != http.StatusConflict {

@@ -17,28 +17,41 @@ import (
 
 	"github.com/portico-dev/portico/backend"
 	"github.com/portico-dev/portico/plugins/catalog"
+	"github.com/portico-dev/portico/plugins/catalog/internal/synthetic"
 	"github.com/portico-dev/portico/service/config"
 )
 
 // memoryVariable has the directory of the databases of a process that BenchmarkMemory measures. It makes this test's program that process.
 const memoryVariable = "PORTICO_TEST_MEMORY"
 
+// memoryProviderVariable has the number of entities that a provider brings in that process, all at once.
+const memoryProviderVariable = "PORTICO_TEST_MEMORY_PROVIDER"
+
 // memoryToken is that with which the benchmark imports.
 const memoryToken = "the-token-of-the-memory-benchmark"
 
-// BenchmarkMemory measures the memory of a process that imports 100,000 entities and serves them: what is resident at most until all are served,
-// after requests, and at most in all; and what is live in the end, which doesn't depend on GOGC.
+// BenchmarkMemory measures the memory of a process that serves 100,000 entities, which are imported or which a provider makes in that process and
+// brings in one mutation: what is resident at most until all are served, after requests, and at most in all; and what is live in the end, which
+// doesn't depend on GOGC.
 func BenchmarkMemory(b *testing.B) {
-	const n = 100_000
 	if testing.Short() {
 		b.Skip("takes long")
 	}
 	if runtime.GOOS != "linux" {
 		b.Skip("asks Linux what is resident")
 	}
+	b.Run("Import", func(b *testing.B) { measureMemory(b, false) })
+	b.Run("Provider", func(b *testing.B) { measureMemory(b, true) })
+}
+
+func measureMemory(b *testing.B, provider bool) {
+	const n = 100_000
 	for b.Loop() {
 		cmd := exec.Command(os.Args[0])
 		cmd.Env = append(os.Environ(), memoryVariable+"="+b.TempDir())
+		if provider {
+			cmd.Env = append(cmd.Env, memoryProviderVariable+"="+strconv.Itoa(n))
+		}
 		cmd.Stderr = os.Stderr
 		stdin, err := cmd.StdinPipe()
 		if err != nil {
@@ -53,7 +66,9 @@ func BenchmarkMemory(b *testing.B) {
 		}
 		lines := bufio.NewScanner(stdout)
 		url := "http:" + said(b, lines, "http:")
-		load(b, url, n)
+		if !provider {
+			load(b, url, n)
+		}
 		for !strings.Contains(fetch(b, url+"/api/catalog/entities/by-query?limit=0"), fmt.Sprintf(`"totalItems":%d,`, n)) {
 			time.Sleep(100 * time.Millisecond)
 		}
@@ -166,10 +181,20 @@ func serveMemory(dir string) error {
 			"logger": map[string]any{"level": "error"},
 		},
 	}}})
-	b.Add(catalog.Plugin())
+	s := source{name: "synthetic"}
+	b.Add(catalog.Plugin(), module(&s))
 	ctx := context.Background()
 	if err := b.Start(ctx); err != nil {
 		return err
+	}
+	if n, err := strconv.Atoi(os.Getenv(memoryProviderVariable)); err == nil {
+		entities, err := synthetic.Entities(n)
+		if err == nil {
+			err = s.conn.ApplyMutation(ctx, catalog.FullMutation(entities...))
+		}
+		if err != nil {
+			return errors.Join(err, b.Stop(ctx))
+		}
 	}
 	fmt.Println(b.URL())
 	_, err := io.Copy(io.Discard, os.Stdin)

@@ -12,13 +12,14 @@ import (
 	"github.com/portico-dev/portico/plugins/catalog/internal/store"
 )
 
-// metrics measures the catalog, by the names of Backstage's instruments.
+// metrics measures the catalog, by the names of Backstage's instruments where it has one (see the documentation of the package).
 type metrics struct {
 	processed metric.Int64Counter
 	duration  metric.Float64Histogram
+	made      metric.Int64Counter
 	conflicts metric.Int64Counter
-	// scmActions counts what was done because source control told of something.
-	scmActions metric.Int64Counter
+	// scmMessages counts what source control told of, and scmActions what was done for it.
+	scmMessages, scmActions metric.Int64Counter
 }
 
 func newMetrics(meter metric.Meter, entities *index.Index, s *store.Store) (*metrics, error) {
@@ -32,15 +33,23 @@ func newMetrics(meter metric.Meter, entities *index.Index, s *store.Store) (*met
 		metric.WithDescription("How long processing one entity took.")); err != nil {
 		return nil, fmt.Errorf("catalog: %w", err)
 	}
+	if m.made, err = meter.Int64Counter("catalog.stitched.entities.count",
+		metric.WithDescription("Final entities that were made, by whether they differ from those before.")); err != nil {
+		return nil, fmt.Errorf("catalog: %w", err)
+	}
 	if m.conflicts, err = meter.Int64Counter("catalog.conflicts.count",
 		metric.WithDescription("Entities that were refused, as somebody else had brought them.")); err != nil {
+		return nil, fmt.Errorf("catalog: %w", err)
+	}
+	if m.scmMessages, err = meter.Int64Counter("catalog.events.scm.messages",
+		metric.WithDescription("What source control told of, by whether it is about a file or a repository.")); err != nil {
 		return nil, fmt.Errorf("catalog: %w", err)
 	}
 	if m.scmActions, err = meter.Int64Counter("catalog.events.scm.actions",
 		metric.WithDescription("What was done because source control told of something.")); err != nil {
 		return nil, fmt.Errorf("catalog: %w", err)
 	}
-	_, err = meter.Int64ObservableGauge("catalog.entities.count", metric.WithDescription("Entities that are served, by kind."),
+	_, err = meter.Int64ObservableGauge("catalog_entities_count", metric.WithDescription("Entities that are served, by kind."),
 		metric.WithInt64Callback(func(_ context.Context, o metric.Int64Observer) error {
 			for _, facet := range entities.Facets(nil, []string{"kind"})["kind"] {
 				o.Observe(int64(facet.Count), metric.WithAttributes(attribute.String("kind", facet.Value)))
@@ -50,7 +59,18 @@ func newMetrics(meter metric.Meter, entities *index.Index, s *store.Store) (*met
 	if err != nil {
 		return nil, fmt.Errorf("catalog: %w", err)
 	}
-	_, err = meter.Int64ObservableGauge("catalog.registered.locations.count", metric.WithDescription("Locations that are registered over the API."),
+	_, err = meter.Int64ObservableGauge("catalog.stitching.queue.length", metric.WithDescription("Final entities that wait to be made."),
+		metric.WithInt64Callback(func(ctx context.Context, o metric.Int64Observer) error {
+			n, err := s.QueueLength(ctx)
+			if err == nil {
+				o.Observe(n)
+			}
+			return err
+		}))
+	if err != nil {
+		return nil, fmt.Errorf("catalog: %w", err)
+	}
+	_, err = meter.Int64ObservableGauge("catalog_registered_locations_count", metric.WithDescription("Locations that are registered over the API."),
 		metric.WithInt64Callback(func(ctx context.Context, o metric.Int64Observer) error {
 			all, err := s.Locations(ctx)
 			if err == nil {
@@ -66,16 +86,21 @@ func newMetrics(meter metric.Meter, entities *index.Index, s *store.Store) (*met
 
 // took measures processing one entity.
 func (m *metrics) took(ctx context.Context, duration time.Duration, result store.Result) {
-	outcome := "ok"
+	outcome := "changed"
 	switch {
 	case result.Unchanged:
 		outcome = "unchanged"
 	case result.JSON == nil:
-		outcome = "failed"
-	case len(result.Errors) > 0:
 		outcome = "errors"
 	}
 	with := metric.WithAttributes(attribute.String("result", outcome))
 	m.processed.Add(ctx, 1, with)
 	m.duration.Record(ctx, duration.Seconds(), with)
+}
+
+// stitched measures how many final entities were made.
+func (m *metrics) stitched(ctx context.Context, changed, unchanged int) {
+	for result, n := range map[string]int{"changed": changed, "unchanged": unchanged} {
+		m.made.Add(ctx, int64(n), metric.WithAttributes(attribute.String("result", result)))
+	}
 }

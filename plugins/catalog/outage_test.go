@@ -12,8 +12,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/uptrace/bun"
+	"github.com/uptrace/bun/dialect"
+
+	"github.com/portico-dev/portico/backend"
 	"github.com/portico-dev/portico/backend/backendtest"
 	"github.com/portico-dev/portico/catalogmodel"
+	"github.com/portico-dev/portico/plugin"
 	"github.com/portico-dev/portico/plugins/catalog"
 )
 
@@ -183,4 +188,51 @@ func (c *cable) cut(broken bool) {
 		}
 		clear(c.ends)
 	}
+}
+
+// TestClosedConnections has the server close the connections that the catalog keeps, as one does that are idle for long: the next mutation takes
+// another one.
+func TestClosedConnections(t *testing.T) {
+	t.Parallel()
+	kill := map[dialect.Name]string{
+		dialect.PG:    "SELECT pg_terminate_backend(pid)::text FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()",
+		dialect.MySQL: "SELECT CONCAT('KILL ', id) FROM information_schema.processlist WHERE db = DATABASE() AND id <> CONNECTION_ID()",
+	}
+	eachDatabase(t, func(t *testing.T, database backend.Feature) {
+		one := &source{name: "one"}
+		var db *bun.DB
+		b := backendtest.Start(t, catalog.Plugin(), module(one), plugin.NewModule("catalog", "probe", plugin.Init(func(d *bun.DB) { db = d })), database)
+		query, server := kill[db.Dialect().Name()]
+		if !server {
+			t.Skip("there is no server")
+		}
+		conn, err := db.Conn(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = conn.Close() }()
+		for n := range 5 {
+			one.full(t, named(t, fmt.Sprint("a", n)))
+			var kills []string
+			if err := conn.NewRaw(query).Scan(t.Context(), &kills); err != nil {
+				t.Fatal(err)
+			}
+			for _, statement := range kills {
+				if db.Dialect().Name() == dialect.MySQL {
+					_, _ = conn.ExecContext(t.Context(), statement) // it may be gone already
+				}
+			}
+		}
+		one.full(t, named(t, "last"))
+		settle(t, b, 1)
+	})
+}
+
+func named(t *testing.T, name string) catalogmodel.Entity {
+	t.Helper()
+	e, err := catalogmodel.Component.New(name, catalogmodel.ComponentSpec{Type: "service", Lifecycle: "production", Owner: "team"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
 }

@@ -111,13 +111,14 @@ func start(d deps) error {
 	if err != nil {
 		return err
 	}
+	s.Stitched = measured.stitched
 	news := &publisher{events: d.Events, clock: d.Clock, log: d.Log, conflicts: measured.conflicts, failed: d.Processing.failed}
 	engine := &ingest.Engine{
 		Store: s, Pipeline: pipeline, Clock: d.Clock, Log: d.Log,
 		Interval: settings.interval, KeepOrphans: settings.keepOrphans,
 		Took: measured.took, Processed: news.processed, Refused: news.refused,
 	}
-	scm := &scmFollower{want: settings.scm, store: s, entities: entities, actions: measured.scmActions, wake: engine.Wake, log: d.Log}
+	scm := &scmFollower{want: settings.scm, store: s, entities: entities, messages: measured.scmMessages, actions: measured.scmActions, wake: engine.Wake, log: d.Log}
 	if err := scm.follow(d.Events, d.SCMEvents.sources); err != nil {
 		return err
 	}

@@ -26,8 +26,8 @@ type Processing interface {
 	SetFieldFormats(catalogmodel.Formats)
 	// SetEntityDataParser has the files that locations point to read by a parser instead of [catalogmodel.ReadYAML]. Two modules can't do this.
 	SetEntityDataParser(EntityDataParser)
-	// OnProcessingError adds a function that is called each time an entity was processed with errors, as [ErrorsTopic] has them. It is called
-	// by several goroutines at once, and should return soon: processing waits for it.
+	// OnProcessingError adds a function that is called each time an entity was processed with errors, as [ErrorsTopic] has them. It
+	// should return soon: processing waits for it. A panic is logged.
 	OnProcessingError(func(ctx context.Context, e catalogmodel.Entity, failed ProcessingErrors))
 	// AllowLocationTypes adds types of locations that may be registered over the API, beside url.
 	AllowLocationTypes(types ...string)

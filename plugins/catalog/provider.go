@@ -1,23 +1,25 @@
 package catalog
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"iter"
 	"log/slog"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
 
 	"github.com/portico-dev/portico/catalogmodel"
 	"github.com/portico-dev/portico/extension"
+	"github.com/portico-dev/portico/internal/panics"
 	"github.com/portico-dev/portico/plugins/catalog/internal/ingest"
 	"github.com/portico-dev/portico/plugins/catalog/internal/store"
 )
 
 // EntityProviders lets modules add sources of entities.
 type EntityProviders interface {
-	// AddEntityProvider adds a source. Names are unique in a catalog. It is connected when the plugin has started.
+	// AddEntityProvider adds a source. Names are unique in a catalog. It is connected while the plugin starts.
 	AddEntityProvider(EntityProvider)
 }
 
@@ -139,7 +141,7 @@ func connect(ctx context.Context, providers []EntityProvider, s *store.Store, en
 		}
 		seen[name] = true
 		conn := &connection{name: name, store: s, engine: engine, news: news, log: log.With("provider", name)}
-		if err := contain(ctx, conn.log, func() error { return p.Connect(ctx, conn) }); err != nil {
+		if err := contain(func() error { return p.Connect(ctx, conn) }); err != nil {
 			return fmt.Errorf("catalog: connecting the entity provider %s: %w", name, err)
 		}
 	}
@@ -149,13 +151,8 @@ func connect(ctx context.Context, providers []EntityProvider, s *store.Store, en
 const maxProviderName = 100
 
 // contain calls a function of a module, and answers its panic as an error.
-func contain(ctx context.Context, log *slog.Logger, call func() error) (err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			log.ErrorContext(ctx, "A module of the catalog panicked", "panic", v, "stack", string(debug.Stack()))
-			err = fmt.Errorf("panic: %v", v)
-		}
-	}()
+func contain(call func() error) (err error) {
+	defer panics.Recover(&err)
 	return call()
 }
 
@@ -169,20 +166,11 @@ type connection struct {
 }
 
 func (c *connection) ApplyMutation(ctx context.Context, m Mutation) error {
-	entities := make([]store.Ingested, 0, len(m.added))
-	for _, d := range m.added {
-		e, err := c.attribute(d.Entity)
-		if err != nil {
-			return err
-		}
-		key := d.LocationKey
-		if key == "" {
-			key = "provider:" + c.name
-		}
-		entities = append(entities, store.Ingested{Entity: e, LocationKey: key})
+	entities, err := c.ingested(m.added)
+	if err != nil {
+		return err
 	}
 	var conflicts []store.Conflict
-	var err error
 	if m.full {
 		conflicts, err = c.store.Replace(ctx, c.name, entities)
 	} else {
@@ -206,11 +194,24 @@ func (c *connection) Refresh(ctx context.Context, keys ...string) error {
 	return err
 }
 
-// attribute checks what must hold for an entity to be stored, and adds the annotations of its origin that it lacks.
-func (c *connection) attribute(e catalogmodel.Entity) (catalogmodel.Entity, error) {
-	if err := ingest.CheckEnvelope(e); err != nil {
-		return e, fmt.Errorf("catalog: an entity of provider %s: %w", c.name, err)
+// ingested are the entities in the form that is stored. It fails if one lacks what it takes for that.
+func (c *connection) ingested(added []DeferredEntity) (iter.Seq[store.Ingested], error) {
+	for _, d := range added {
+		if err := ingest.CheckEnvelope(d.Entity); err != nil {
+			return nil, fmt.Errorf("catalog: an entity of provider %s: %w", c.name, err)
+		}
 	}
+	return func(yield func(store.Ingested) bool) {
+		for _, d := range added {
+			if !yield(store.Ingested{Entity: c.attribute(d.Entity), LocationKey: cmp.Or(d.LocationKey, "provider:"+c.name)}) {
+				return
+			}
+		}
+	}, nil
+}
+
+// attribute adds the annotations of its origin that an entity lacks.
+func (c *connection) attribute(e catalogmodel.Entity) catalogmodel.Entity {
 	location := catalogmodel.LocationRef{Type: "provider", Target: strings.ReplaceAll(c.name, " ", "-")}.String()
 	if e.Annotation(catalogmodel.AnnotationManagedByLocation) == "" {
 		e = e.WithAnnotation(catalogmodel.AnnotationManagedByLocation, location)
@@ -218,5 +219,5 @@ func (c *connection) attribute(e catalogmodel.Entity) (catalogmodel.Entity, erro
 	if e.Annotation(catalogmodel.AnnotationManagedByOriginLocation) == "" {
 		e = e.WithAnnotation(catalogmodel.AnnotationManagedByOriginLocation, e.Annotation(catalogmodel.AnnotationManagedByLocation))
 	}
-	return e, nil
+	return e
 }

@@ -9,6 +9,7 @@ import (
 	"go.opentelemetry.io/otel/metric"
 
 	"github.com/portico-dev/portico/catalogmodel"
+	"github.com/portico-dev/portico/internal/panics"
 	"github.com/portico-dev/portico/plugins/catalog/internal/store"
 	"github.com/portico-dev/portico/service"
 )
@@ -76,7 +77,9 @@ func (p *publisher) processed(ctx context.Context, results []store.Result) {
 		}
 		p.publish(ctx, ErrorsTopic, payload)
 		for _, tell := range p.failed {
-			_ = contain(ctx, p.log, func() error { tell(ctx, e, payload); return nil }) // logged
+			if err := contain(func() error { tell(ctx, e, payload); return nil }); err != nil {
+				p.log.ErrorContext(ctx, "A module that is told of errors panicked", panics.Attrs(err)...)
+			}
 		}
 	}
 }

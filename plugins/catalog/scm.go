@@ -48,6 +48,7 @@ const (
 
 // SCMEvent is something that has happened to a file or a repository.
 type SCMEvent struct {
+	// Type is what has happened.
 	Type SCMEventType
 	// URL is that of the file, or what the URLs of all files of the repository begin with.
 	URL string

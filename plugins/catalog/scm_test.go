@@ -44,7 +44,7 @@ func TestSCMEvents(t *testing.T) {
 	t.Parallel()
 	eachDatabase(t, func(t *testing.T, database backend.Feature) {
 		s := newSite(t)
-		b := backendtest.Start(t, catalog.Plugin(), forge(), readable(s.URL), database, follows(true))
+		b := backendtest.Start(t, catalog.Plugin(), forge(), readable(s.URL), database, follows(true), measured())
 		c := b.As(t, "user:default/guest")
 		tell := func(events ...catalog.SCMEvent) { b.Publish(t, "forge", events) }
 		want := func(paths ...string) {
@@ -108,6 +108,9 @@ func TestSCMEvents(t *testing.T) {
 		tell(catalog.SCMEvent{Type: catalog.RepositoryDeleted, URL: s.URL + "/acme/store/"})
 		want()
 		settle(t, b, 0)
+		if n := sum(t, scrape(t, b), "catalog_events_scm_messages_total"); n != 10 {
+			t.Errorf("%d messages are counted, not 10", n)
+		}
 	})
 }
 

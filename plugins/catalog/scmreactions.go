@@ -42,6 +42,7 @@ type scmFollower struct {
 	want     scmReactions
 	store    *store.Store
 	entities *index.Index
+	messages metric.Int64Counter
 	actions  metric.Int64Counter
 	wake     func()
 	log      *slog.Logger
@@ -75,6 +76,8 @@ func (f *scmFollower) react(ctx context.Context, events []SCMEvent) error {
 	defer f.wake()
 	var changed []string // the keys of files
 	for _, e := range events {
+		about, _, _ := strings.Cut(string(e.Type), ".")
+		f.messages.Add(ctx, 1, metric.WithAttributes(attribute.String("eventType", about)))
 		var err error
 		switch e.Type {
 		case LocationMoved, RepositoryMoved:

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -350,6 +351,7 @@ func TestBadEntities(t *testing.T) {
 		"a kind that isn't allowed":   {strings.Replace(spec(""), "kind: Component", "kind: Group", 1), 1, "is not of an allowed kind", false},
 		"a ref that is taken":         {strings.Replace(spec(""), "name: bad", "name: one", 1), 1, "component:default/one is declared a second time", false},
 		"an invalid field":            {spec(", dependsOn: 7"), 4, "spec.dependsOn", true},
+		"a reference without a kind":  {spec(", dependsOn: [x]"), 4, "spec.dependsOn[0] must be a reference to an entity", true},
 		"an unknown placeholder file": {spec(", x: { $text: ./missing/nope.md }"), 1, "Placeholder $text could not read location ./missing/nope.md", true},
 		"a placeholder elsewhere":     {spec(", x: { $json: 'http://10.0.0.1/x.json' }"), 1, "is not allowed", true},
 	} {
@@ -388,6 +390,10 @@ func TestBadEntities(t *testing.T) {
 			await(t, want, told)
 			if exists(c, "component/default/bad") {
 				t.Error("the bad one is served")
+			}
+			res := c.Post("/api/catalog/locations?dryRun=true", map[string]string{"type": "url", "target": target})
+			if body, err := io.ReadAll(res.Body); err != nil || res.StatusCode != http.StatusBadRequest || !strings.Contains(string(body), want) {
+				t.Errorf("a dry run answers %d %s, %v; want %s", res.StatusCode, body, err, want)
 			}
 		})
 	}

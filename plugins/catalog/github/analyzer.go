@@ -19,7 +19,7 @@ type analyzer struct {
 	clients      map[string]*forge.Client // by host
 }
 
-var _ catalog.ScmLocationAnalyzer = (*analyzer)(nil)
+var _ catalog.SCMLocationAnalyzer = (*analyzer)(nil)
 
 func newAnalyzer(in *integration.Integrations, d forge.Dependencies) *analyzer {
 	a := &analyzer{integrations: in, clients: map[string]*forge.Client{}}
@@ -39,10 +39,10 @@ func (a *analyzer) server(rawURL string) *integration.GitHub {
 	return server
 }
 
-// Supports implements [catalog.ScmLocationAnalyzer].
+// Supports implements [catalog.SCMLocationAnalyzer].
 func (a *analyzer) Supports(rawURL string) bool { return a.server(rawURL) != nil }
 
-// Analyze implements [catalog.ScmLocationAnalyzer].
+// Analyze implements [catalog.SCMLocationAnalyzer].
 func (a *analyzer) Analyze(ctx context.Context, rawURL, filename string) ([]string, error) {
 	server := a.server(rawURL)
 	at, err := server.Parse(rawURL)

@@ -33,7 +33,7 @@ func Module() plugin.Module {
 		plugin.ConfigSchema(configSchema),
 		plugin.Init(func(d deps, analysis catalog.Analysis) error {
 			transport := forge.Transport(d.Lifecycle, d.Telemetry)
-			analysis.AddScmLocationAnalyzer(newAnalyzer(d.Integrations, forge.Dependencies{Transport: transport, Clock: d.Clock, Log: d.Log}))
+			analysis.AddSCMLocationAnalyzer(newAnalyzer(d.Integrations, forge.Dependencies{Transport: transport, Clock: d.Clock, Log: d.Log}))
 			return errors.Join(d.addDiscoveries(transport), d.addSCMEvents())
 		}),
 	)

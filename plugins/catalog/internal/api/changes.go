@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -40,11 +41,13 @@ const (
 	heartbeat = 15 * time.Second
 	// reconnect is the time after which a client of a stream that has ended is to come back.
 	reconnect = 3 * time.Second
+	// comeBack is the time after which there may be room for one that was refused.
+	comeBack = 15 * time.Second
 )
 
 // Register adds the routes.
 func (a Changes) Register(router Router) {
-	a.streams = newStreams(mostStreams, mostStreamsEach)
+	a.streams = &streams{each: map[string]int{}}
 	router.GET("/changes", a.changes)
 }
 
@@ -178,6 +181,9 @@ func (a Changes) stream(c echo.Context, request follow, where query.Predicate) e
 	}
 	end, err := a.streams.open(who.String())
 	if err != nil {
+		if errors.Is(err, service.ServiceUnavailableError) {
+			c.Response().Header().Set("Retry-After", strconv.Itoa(int(comeBack.Seconds())))
+		}
 		return err
 	}
 	defer end()

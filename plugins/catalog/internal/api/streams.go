@@ -16,17 +16,11 @@ const (
 	mostStreamsEach = 100 // of one user or service
 )
 
-// streams counts the streams that are open, of which there may be most, and mostEach of one user or service.
+// streams counts the streams that are open.
 type streams struct {
-	most, mostEach int
-
 	mu   sync.Mutex
 	all  int
 	each map[string]int
-}
-
-func newStreams(most, mostEach int) *streams {
-	return &streams{most: most, mostEach: mostEach, each: map[string]int{}}
 }
 
 // open counts one more for somebody, until end is called.
@@ -34,11 +28,11 @@ func (s *streams) open(who string) (end func(), err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
-	case s.each[who] >= s.mostEach:
+	case s.each[who] >= mostStreamsEach:
 		return nil, echo.NewHTTPError(http.StatusTooManyRequests,
-			"You have "+strconv.Itoa(s.mostEach)+" streams of changes open, which is all that there may be: close one, or ask for changes page by page")
-	case s.all >= s.most:
-		return nil, service.ServiceUnavailableError.Errorf("There are %d streams of changes open, which is all that there may be: ask for changes page by page", s.most)
+			"You have "+strconv.Itoa(mostStreamsEach)+" streams of changes open, which is all that there may be: close one, or ask for changes page by page")
+	case s.all >= mostStreams:
+		return nil, service.ServiceUnavailableError.Errorf("There are %d streams of changes open, which is all that there may be: ask for changes page by page", mostStreams)
 	}
 	s.all++
 	s.each[who]++

@@ -17,6 +17,8 @@ import (
 
 const (
 	batch = 2000
+	// stitchBatch is smaller, as final entities are large.
+	stitchBatch = 1000
 	// maxInFlight is how many entities are processed at a time. Most of them wait, for files to arrive.
 	maxInFlight = 4000
 	// linger is how long results wait for others, to be stored together.
@@ -27,9 +29,13 @@ const (
 	poll = time.Second
 	// orphanInterval is how often orphans are deleted.
 	orphanInterval = 30 * time.Second
-	// stitchAfter is the time after which final entities are made even if there is still something to process. Until then they wait,
-	// so that one with many relations is not made again and again.
+	// stitchAfter is the time after which final entities are made even if there is still something to process, most of which waits for files.
+	// Until then they wait, so that one with many relations is not made again and again.
 	stitchAfter = 2 * time.Second
+	// stitchInBurst is that time while as much is due as can be claimed: final entities that are made then are likely to be made again.
+	stitchInBurst = 20 * time.Second
+	// stitchShare bounds the part of the time that is spent on final entities while there is still something to process: one in so many.
+	stitchShare = 10
 	// maxProcessing is how long processing one entity may take.
 	maxProcessing = 2 * time.Minute
 	// lease is the time after which an entity is processed by somebody else if it is not known when it would be due.
@@ -80,8 +86,9 @@ type flight struct {
 	results chan store.Result
 	done    []store.Result
 	workers sync.WaitGroup
-	// stitched is when the last final entities were made.
-	stitched time.Time
+	// stitched is when the last final entities were made, and stitching how long that took.
+	stitched  time.Time
+	stitching time.Duration
 	// moved is when something was last claimed, done or stored, by the machine's clock.
 	moved time.Time
 }
@@ -128,13 +135,19 @@ func (e *Engine) drain(ctx context.Context, f *flight) error {
 			f.moved = time.Now()
 		}
 		idle := !moved && (len(f.running) == 0 || time.Since(f.moved) >= patience)
-		if !idle && e.Clock.Since(f.stitched) < stitchAfter {
+		pause := stitchAfter
+		if claimed == batch {
+			pause = stitchInBurst
+		}
+		if !idle && e.Clock.Since(f.stitched) < max(pause, (stitchShare-1)*f.stitching) {
 			continue
 		}
-		if err := e.Store.Stitch(ctx, batch); err != nil {
+		begin := time.Now()
+		if err := e.Store.Stitch(ctx, stitchBatch); err != nil {
 			return err
 		}
-		if f.stitched = e.Clock.Now(); idle {
+		f.stitched, f.stitching = e.Clock.Now(), time.Since(begin)
+		if idle {
 			return nil
 		}
 	}

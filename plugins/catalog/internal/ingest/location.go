@@ -73,7 +73,7 @@ func locationOf(e catalogmodel.Entity, annotation string) (catalogmodel.Location
 // commit is a part of a URL that names a commit: what it leads to can't be edited.
 var commit = regexp.MustCompile(`\b[0-9a-f]{40,}\b`)
 
-// annotate adds where the entity was read, unless it says so itself, and links to there.
+// annotate adds where the entity was read, unless it says so itself, and links to there. One that the entity leaves empty stays so.
 func (r *run) annotate(e catalogmodel.Entity) catalogmodel.Entity {
 	from := r.from.Location
 	if from.Type != urlType {
@@ -89,7 +89,7 @@ func (r *run) annotate(e catalogmodel.Entity) catalogmodel.Entity {
 		}
 	}
 	for _, name := range []string{catalogmodel.AnnotationViewURL, catalogmodel.AnnotationEditURL, catalogmodel.AnnotationSourceLocation} {
-		if link := links[name]; link != "" && e.Annotation(name) == "" {
+		if link := links[name]; link != "" && !e.Metadata().Get("annotations", name).Exists() {
 			e = e.WithAnnotation(name, link)
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"runtime/debug"
 
 	"github.com/portico-dev/portico/catalogmodel"
+	"github.com/portico-dev/portico/internal/panics"
 	"github.com/portico-dev/portico/plugins/catalog/internal/query"
 	"github.com/portico-dev/portico/plugins/catalog/internal/store"
 	"github.com/portico-dev/portico/plugins/catalog/processor"
@@ -116,14 +117,19 @@ func (p *Pipeline) attempt(ctx context.Context, work store.Work, last memory) *r
 	}
 	e, err := catalogmodel.ParseJSON(work.JSON)
 	if err == nil {
-		err = run.contain(ctx, e)
+		err = run.process(ctx, e)
 	}
 	run.next.Caches = run.kept()
 	if err != nil {
 		run.next = memory{Caches: last.Caches}
 		err = at(work.Place, err)
 		run.result = store.Result{Work: work, Errors: append(run.result.Errors, AsError(err))}
-		p.log.WarnContext(ctx, "An entity could not be processed", "entity", work.Ref, "location", e.Annotation(catalogmodel.AnnotationManagedByLocation), "error", err)
+		level := slog.LevelWarn
+		if errors.As(err, new(*panics.Error)) { // a mistake of a program, not of the entity
+			level = slog.LevelError
+		}
+		p.log.Log(ctx, level, "An entity could not be processed",
+			panics.Attrs(err, "entity", work.Ref, "location", e.Annotation(catalogmodel.AnnotationManagedByLocation))...)
 	}
 	return run
 }
@@ -141,22 +147,12 @@ type run struct {
 	alone      bool // the result is made of nothing but the entity
 }
 
-// contain turns a panic over one entity into its error.
-func (r *run) contain(ctx context.Context, e catalogmodel.Entity) (err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			r.log.ErrorContext(ctx, "Processing an entity panicked", "entity", r.result.Work.Ref, "panic", v, "stack", string(debug.Stack()))
-			err = fmt.Errorf("processing panicked: %v", v)
-		}
-	}()
-	return r.process(ctx, e)
-}
-
-func (r *run) process(ctx context.Context, e catalogmodel.Entity) error {
+// process processes the entity. A panic over it is its error.
+func (r *run) process(ctx context.Context, e catalogmodel.Entity) (err error) {
+	defer panics.Recover(&err)
 	if err := CheckEnvelope(e); err != nil {
 		return err
 	}
-	var err error
 	if r.from.Location, r.from.Origin, err = locationsOf(e); err != nil {
 		return err
 	}
@@ -308,6 +304,9 @@ func (r *run) emit(ctx context.Context, emitted processor.Emitted) {
 		return
 	}
 	ref := e.Ref().String()
+	if ref == r.result.Work.Ref && location == r.from.Location {
+		return // a Location may point to where it stands itself, by a pattern for instance
+	}
 	if r.seen[ref] {
 		r.report(ctx, location, service.ConflictError.Errorf("%s: %s is declared a second time; the first one counts", place(e), ref))
 		return
@@ -333,7 +332,11 @@ func (r *run) doubt(e catalogmodel.Entity) string {
 	if e.File() == "" {
 		return ""
 	}
-	err := r.registry.Validate(e.WithDefaultNamespace(catalogmodel.DefaultNamespace))
+	complete := e.WithDefaultNamespace(catalogmodel.DefaultNamespace)
+	err := r.registry.Validate(complete)
+	if err == nil {
+		_, err = r.registry.Relations(complete)
+	}
 	if err == nil && !hasPlaceholder(e.Value()) {
 		return ""
 	}
@@ -368,7 +371,9 @@ func CheckEnvelope(e catalogmodel.Entity) error {
 	if namespace := e.Metadata().Get("namespace"); namespace.Exists() && namespace.Text() == "" {
 		return inputError("%s: metadata.namespace must be text that is not empty", place(e))
 	}
-	if annotations := e.Metadata().Get("annotations"); annotations.Exists() && annotations.Type() != catalogmodel.Object {
+	switch e.Metadata().Get("annotations").Type() {
+	case catalogmodel.Object, catalogmodel.Absent, catalogmodel.Null: // null gives way to those of the catalog
+	default:
 		return inputError("%s: metadata.annotations must be an object", place(e))
 	}
 	if len(e.Ref().String()) > maxRef {

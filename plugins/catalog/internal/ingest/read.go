@@ -60,7 +60,7 @@ func (r *run) readLocation(ctx context.Context, location *catalogmodel.LocationR
 			return inputError("%s may not be read: only a file may point to files", location)
 		}
 		location.Target = resolveFile(r.from.Location.Target, location.Target)
-		return r.readFile(ctx, *location, optional)
+		return r.readFiles(ctx, *location, optional)
 	case location.Type == urlType && !r.processors.disabled[urlProcessor]:
 		if r.from.Location.Type == urlType {
 			target, err := r.integrations.ResolveURL(location.Target, r.from.Location.Target, 0)
@@ -90,18 +90,31 @@ func (r *run) readLocation(ctx context.Context, location *catalogmodel.LocationR
 	return inputError("No processor was able to handle reading of %s", location)
 }
 
-// readFile reads the entities of a file.
-func (r *run) readFile(ctx context.Context, location catalogmodel.LocationRef, optional bool) (err error) {
+// readFiles reads the entities of a file, or of all those that the pattern in the place of one matches.
+func (r *run) readFiles(ctx context.Context, location catalogmodel.LocationRef, optional bool) error {
 	r.result.RefreshKeys = append(r.result.RefreshKeys, location.String()) // also if there is nothing yet
-	f, err := openFile(location.Target, r.from.Origin.Target, maxEntityFile)
-	if isMissing(err) {
+	names, err := matchFiles(location.Target, r.from.Origin.Target)
+	if err != nil {
+		return fmt.Errorf("%s %s could not be read: %w", location.Type, location.Target, err)
+	}
+	for _, name := range names {
+		if failure := r.readFile(ctx, catalogmodel.LocationRef{Type: fileType, Target: name}); failure != nil {
+			err = errors.Join(err, fmt.Errorf("%s %s could not be read: %w", location.Type, name, failure))
+		}
+	}
+	if len(names) == 0 || len(names) == 1 && isMissing(err) {
 		if optional {
 			return nil
 		}
 		return service.NotFoundError.Errorf("%s %s does not exist", location.Type, location.Target)
 	}
+	return err
+}
+
+func (r *run) readFile(ctx context.Context, location catalogmodel.LocationRef) (err error) {
+	f, err := openFile(location.Target, r.from.Origin.Target, maxEntityFile)
 	if err != nil {
-		return fmt.Errorf("%s %s could not be read: %w", location.Type, location.Target, err)
+		return err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
 	r.parse(ctx, f, location)

@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"time"
 
@@ -28,7 +29,7 @@ func TestCauses(t *testing.T) {
 	step := func(title string, emitted []store.Ingested, relations []store.Relation, errs ...store.Error) {
 		t.Helper()
 		now = now.Add(time.Minute)
-		if _, err := s.Update(ctx, "p", []store.Ingested{{Entity: entity(parent, title)}}, nil); err != nil {
+		if _, err := s.Update(ctx, "p", slices.Values([]store.Ingested{{Entity: entity(parent, title)}}), nil); err != nil {
 			t.Fatal(err)
 		}
 		for range 2 { // what is emitted is processed too
@@ -62,7 +63,7 @@ func TestCauses(t *testing.T) {
 	if err := s.DeleteOrphans(ctx); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Replace(ctx, "p", nil); err != nil {
+	if _, err := s.Replace(ctx, "p", slices.Values([]store.Ingested(nil))); err != nil {
 		t.Fatal(err)
 	}
 	causes := map[string][]store.Cause{}

@@ -158,7 +158,7 @@ func (s *Store) Unregister(ctx context.Context, id string) (gone RegisteredLocat
 		if _, err := w.NewDelete().Model(&gone).Where("id = ?", id).Exec(ctx); err != nil {
 			return err
 		}
-		_, err := w.mutate(ctx, LocationStore, nil, []string{gone.EntityRef}, false)
+		_, err := w.mutate(ctx, LocationStore, none, []string{gone.EntityRef}, false)
 		return err
 	})
 	if err != nil {
@@ -180,7 +180,7 @@ func (s *Store) RestoreLocations(ctx context.Context, entity LocationEntity) err
 				return err
 			}
 		}
-		_, err = w.mutate(ctx, LocationStore, prepare(entities), nil, true)
+		_, err = w.mutate(ctx, LocationStore, slices.Values(entities), nil, true)
 		return err
 	})
 	if err != nil {
@@ -194,6 +194,6 @@ func (w *writer) bring(ctx context.Context, l RegisteredLocation, entity Locatio
 	if err != nil {
 		return err
 	}
-	_, err = w.mutate(ctx, LocationStore, prepare([]Ingested{e}), nil, false)
+	_, err = w.mutate(ctx, LocationStore, slices.Values([]Ingested{e}), nil, false)
 	return err
 }

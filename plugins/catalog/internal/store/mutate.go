@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 
@@ -33,15 +34,18 @@ type Conflict struct {
 func providerSource(provider string) string { return "@" + provider }
 
 // Replace makes entities everything that the provider brings. What it brought before and nobody else does is deleted, with what only
-// those led to.
-func (s *Store) Replace(ctx context.Context, provider string, entities []Ingested) ([]Conflict, error) {
+// those led to. The entities are gone through once.
+func (s *Store) Replace(ctx context.Context, provider string, entities iter.Seq[Ingested]) ([]Conflict, error) {
 	return s.mutate(ctx, provider, entities, nil, true)
 }
 
-// Update adds entities to what the provider brings, or replaces them, and takes others away.
-func (s *Store) Update(ctx context.Context, provider string, added []Ingested, removed []string) ([]Conflict, error) {
+// Update adds entities to what the provider brings, or replaces them, and takes others away. The entities are gone through once.
+func (s *Store) Update(ctx context.Context, provider string, added iter.Seq[Ingested], removed []string) ([]Conflict, error) {
 	return s.mutate(ctx, provider, added, removed, false)
 }
+
+// none is no entity.
+func none(func(Ingested) bool) {}
 
 // Forget takes away everything that providers other than these have brought, with what only that led to. It answers who they were.
 func (s *Store) Forget(ctx context.Context, except []string) (forgotten []string, err error) {
@@ -53,7 +57,7 @@ func (s *Store) Forget(ctx context.Context, except []string) (forgotten []string
 		if slices.Contains(except, provider) {
 			continue
 		}
-		if _, err := s.Replace(ctx, provider, nil); err != nil {
+		if _, err := s.Replace(ctx, provider, none); err != nil {
 			return forgotten, err
 		}
 		forgotten = append(forgotten, provider)
@@ -61,11 +65,10 @@ func (s *Store) Forget(ctx context.Context, except []string) (forgotten []string
 	return forgotten, nil
 }
 
-func (s *Store) mutate(ctx context.Context, provider string, entities []Ingested, removed []string, full bool) ([]Conflict, error) {
-	prepared := prepare(entities)
+func (s *Store) mutate(ctx context.Context, provider string, entities iter.Seq[Ingested], removed []string, full bool) ([]Conflict, error) {
 	var conflicts []Conflict
 	err := s.write(ctx, func(w *writer) (err error) {
-		conflicts, err = w.mutate(ctx, provider, prepared, removed, full)
+		conflicts, err = w.mutate(ctx, provider, entities, removed, full)
 		return err
 	})
 	if err != nil {
@@ -74,27 +77,31 @@ func (s *Store) mutate(ctx context.Context, provider string, entities []Ingested
 	return conflicts, nil
 }
 
-func (w *writer) mutate(ctx context.Context, provider string, entities []prepared, removed []string, full bool) ([]Conflict, error) {
+func (w *writer) mutate(ctx context.Context, provider string, entities iter.Seq[Ingested], removed []string, full bool) ([]Conflict, error) {
 	w.cause = Cause{Reason: Withdrawn, Provider: provider}
 	source := providerSource(provider)
-	var before map[string]bool
-	var err error
-	if full {
+	before, err := w.brings(ctx, source, removed)
+	if full && err == nil {
 		var all map[string]map[string]bool
 		all, err = w.targets(ctx, []string{source})
 		before = all[source]
-	} else {
-		before, err = w.brings(ctx, source, entities, removed)
-	}
-	if err != nil {
-		return nil, err
-	}
-	taken, err := w.ingest(ctx, entities)
-	if err != nil {
-		return nil, err
-	}
-	if full {
 		removed = slices.Collect(maps.Keys(before))
+	}
+	if err != nil {
+		return nil, err
+	}
+	taken := newTaken()
+	for some := range batches(entities) {
+		if !full {
+			brought, err := w.brings(ctx, source, refs(some))
+			if err != nil {
+				return nil, err
+			}
+			maps.Copy(before, brought)
+		}
+		if err := w.ingest(ctx, some, taken); err != nil {
+			return nil, err
+		}
 	}
 	var gone []string
 	for _, ref := range removed {
@@ -103,7 +110,7 @@ func (w *writer) mutate(ctx context.Context, provider string, entities []prepare
 		}
 	}
 	var added []referenceRow
-	for ref := range taken.brought {
+	for _, ref := range slices.Sorted(maps.Keys(taken.brought)) {
 		if !before[ref] {
 			added = append(added, referenceRow{Source: source, Target: ref})
 		}
@@ -139,6 +146,35 @@ func prepare(entities []Ingested) []prepared {
 	return all
 }
 
+// mutated is how many entities of a mutation are stored at a time: all of them may be many, and most are no different from those that are there.
+const mutated = 1000
+
+// batches prepares entities, some at a time.
+func batches(entities iter.Seq[Ingested]) iter.Seq[[]prepared] {
+	return func(yield func([]prepared) bool) {
+		var some []Ingested
+		for e := range entities {
+			if some = append(some, e); len(some) == mutated {
+				if !yield(prepare(some)) {
+					return
+				}
+				some = some[:0]
+			}
+		}
+		if len(some) > 0 {
+			yield(prepare(some))
+		}
+	}
+}
+
+func refs(entities []prepared) []string {
+	refs := make([]string, len(entities))
+	for i, e := range entities {
+		refs[i] = e.ref
+	}
+	return refs
+}
+
 // targets are the refs that each of the sources has brought.
 func (w *writer) targets(ctx context.Context, sources []string) (map[string]map[string]bool, error) {
 	rows, err := selectIn[referenceRow](ctx, w, sources,
@@ -156,12 +192,8 @@ func (w *writer) targets(ctx context.Context, sources []string) (map[string]map[
 	return targets, nil
 }
 
-// brings are those of the entities that a source brings already.
-func (w *writer) brings(ctx context.Context, source string, entities []prepared, removed []string) (map[string]bool, error) {
-	refs := slices.Clone(removed)
-	for _, e := range entities {
-		refs = append(refs, e.ref)
-	}
+// brings are those of the refs that a source brings already.
+func (w *writer) brings(ctx context.Context, source string, refs []string) (map[string]bool, error) {
 	brings := map[string]bool{}
 	rows, err := selectIn[referenceRow](ctx, w, refs, "SELECT source, target_entity_ref FROM refresh_state_references WHERE source = ? AND target_entity_ref IN (?)", source)
 	if err != nil {
@@ -180,20 +212,14 @@ type taken struct {
 	conflicts []Conflict
 }
 
-// ingest stores entities.
-func (w *writer) ingest(ctx context.Context, entities []prepared) (taken, error) {
-	t := taken{brought: make(map[string]bool, len(entities)), fresh: map[string]bool{}}
-	if len(entities) == 0 {
-		return t, nil
-	}
-	refs := make([]string, len(entities))
-	for i, e := range entities {
-		refs[i] = e.ref
-	}
-	existing, err := selectIn[refreshRow](ctx, w, refs,
+func newTaken() *taken { return &taken{brought: map[string]bool{}, fresh: map[string]bool{}} }
+
+// ingest stores entities, and adds to t what became of them.
+func (w *writer) ingest(ctx context.Context, entities []prepared, t *taken) error {
+	existing, err := selectIn[refreshRow](ctx, w, refs(entities),
 		"SELECT entity_ref, entity_id, location_key, unprocessed_hash FROM refresh_state WHERE entity_ref IN (?)")
 	if err != nil {
-		return t, fmt.Errorf("reading the refresh state: %w", err)
+		return fmt.Errorf("reading the refresh state: %w", err)
 	}
 	known := make(map[string]refreshRow, len(existing))
 	for _, row := range existing {
@@ -208,13 +234,17 @@ func (w *writer) ingest(ctx context.Context, entities []prepared) (taken, error)
 		case exists && row.LocationKey != e.key && row.LocationKey != "":
 			t.conflicts = append(t.conflicts, Conflict{Ref: e.ref, Key: e.key, Existing: row.LocationKey})
 			continue
-		case exists && t.brought[e.ref]: // once more in the same batch: the first one stays
+		case exists && t.brought[e.ref]: // once more: the first one stays
 			if row.Hash != e.hash {
 				t.conflicts = append(t.conflicts, Conflict{Ref: e.ref, Key: e.key, Existing: row.LocationKey})
 			}
 			continue
 		case !exists:
-			row = refreshRow{Ref: e.ref, ID: uuid.NewString()}
+			id, err := uuid.NewV7() // those of one time are near each other in an index
+			if err != nil {
+				return fmt.Errorf("a new uid: %w", err)
+			}
+			row = refreshRow{Ref: e.ref, ID: id.String()}
 			t.fresh[e.ref] = true
 		}
 		t.brought[e.ref] = true
@@ -230,15 +260,15 @@ func (w *writer) ingest(ctx context.Context, entities []prepared) (taken, error)
 		}
 	}
 	if err := errors.Join(insert(ctx, w, added), insert(ctx, w, w.contents(addedContents))); err != nil {
-		return t, fmt.Errorf("new entities: %w", err)
+		return fmt.Errorf("new entities: %w", err)
 	}
 	if err := upsert(ctx, w, states, "location_key", "unprocessed_hash", "next_update_at", "asked"); err != nil {
-		return t, fmt.Errorf("the refresh state: %w", err)
+		return fmt.Errorf("the refresh state: %w", err)
 	}
 	if err := upsert(ctx, w, w.contents(contents), "entity"); err != nil {
-		return t, fmt.Errorf("ingested entities: %w", err)
+		return fmt.Errorf("ingested entities: %w", err)
 	}
-	return t, nil
+	return nil
 }
 
 func (w *writer) contents(entities []prepared) []ingestedRow {
@@ -250,7 +280,7 @@ func (w *writer) contents(entities []prepared) []ingestedRow {
 }
 
 // stitchAdopted queues entities that had been orphans until now.
-func (w *writer) stitchAdopted(ctx context.Context, added []referenceRow, taken taken) error {
+func (w *writer) stitchAdopted(ctx context.Context, added []referenceRow, taken *taken) error {
 	var targets []string
 	for _, row := range added {
 		if !taken.fresh[row.Target] { // that has not been processed, and is queued when it has

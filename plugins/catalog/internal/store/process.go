@@ -325,8 +325,8 @@ func (w *writer) save(ctx context.Context, refs []string, outcomes map[string]ou
 		after = append(after, o.related)
 		sources, emitted = append(sources, row.Ref), append(emitted, o.emitted...)
 	}
-	taken, err := w.ingest(ctx, emitted)
-	if err != nil {
+	taken := newTaken()
+	if err := w.ingest(ctx, emitted, taken); err != nil {
 		return nil, err
 	}
 	retry(first, outcomes, taken.conflicts)
@@ -374,7 +374,7 @@ func retry(rows []processedRow, outcomes map[string]outcome, conflicts []Conflic
 
 // refer replaces what the sources, of which those again may have some, have brought by what their outcomes emit. Entities that gained or lost
 // someone are added to stitch: they may have become orphans, or stopped being some.
-func (w *writer) refer(ctx context.Context, sources, again []string, outcomes map[string]outcome, taken taken, stitch map[string]bool) error {
+func (w *writer) refer(ctx context.Context, sources, again []string, outcomes map[string]outcome, taken *taken, stitch map[string]bool) error {
 	before, err := w.targets(ctx, again)
 	if err != nil {
 		return err

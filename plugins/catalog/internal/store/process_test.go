@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"time"
 
@@ -64,7 +65,7 @@ func TestDueWhileProcessed(t *testing.T) {
 func bring(ctx context.Context, s *store.Store, title string) error {
 	e, err := catalogmodel.EntityOf(map[string]any{"apiVersion": "v1", "kind": "Component", "metadata": map[string]any{"name": "a", "title": title}})
 	if err == nil {
-		_, err = s.Replace(ctx, "p", []store.Ingested{{Entity: e}})
+		_, err = s.Replace(ctx, "p", slices.Values([]store.Ingested{{Entity: e}}))
 	}
 	return err
 }

@@ -12,6 +12,14 @@ import (
 	"github.com/portico-dev/portico/catalogmodel"
 )
 
+// QueueLength is how many final entities wait to be made.
+func (s *Store) QueueLength(ctx context.Context) (n int64, err error) {
+	if err := s.db.NewRaw("SELECT COUNT(*) FROM stitch_queue").Scan(ctx, &n); err != nil {
+		return 0, fmt.Errorf("catalog: counting entities to stitch: %w", err)
+	}
+	return n, nil
+}
+
 // Stitch makes the final entities that wait for it, up to batch of them in a transaction. Those that come out as they are already are not
 // written.
 func (s *Store) Stitch(ctx context.Context, batch int) error {
@@ -25,6 +33,7 @@ func (s *Store) Stitch(ctx context.Context, batch int) error {
 		if waiting == 0 {
 			return nil
 		}
+		unchanged := 0
 		changes, err := s.commit(ctx, func(w *writer) error {
 			var refs []string
 			if err := w.NewRaw("SELECT entity_ref FROM stitch_queue ORDER BY entity_ref LIMIT ?", batch).Scan(ctx, &refs); err != nil {
@@ -32,10 +41,14 @@ func (s *Store) Stitch(ctx context.Context, batch int) error {
 			}
 			rest, err := w.stitch(ctx, refs)
 			more = len(refs) == batch || len(rest) > 0
+			unchanged = w.unchanged
 			return err
 		})
 		if err != nil {
 			return fmt.Errorf("catalog: stitching: %w", err)
+		}
+		if s.Stitched != nil {
+			s.Stitched(ctx, len(changes), unchanged)
 		}
 		telling.Wait() // in order
 		telling.Go(func() { s.tell(ctx, changes) })
@@ -62,6 +75,9 @@ func (w *writer) stitch(ctx context.Context, refs []string) (rest []string, err 
 		for i, p := range parts {
 			row := finals[i]
 			if row.Hash == p.FinalHash {
+				if row.Hash != "" { // or else there is none: it was never processed without errors
+					w.unchanged++
+				}
 				continue
 			}
 			c := Change{Ref: row.Ref, ID: row.ID, JSON: []byte(row.Entity), cause: causeOf(p.Source)}
@@ -175,6 +191,12 @@ func (w *writer) assemble(parts []part, given map[string][]Relation) ([]finalRow
 	return finals, errors.Join(failures...)
 }
 
+// listedRelation is a relation in the final form of its source.
+type listedRelation struct {
+	Type      string `json:"type"`
+	TargetRef string `json:"targetRef"`
+}
+
 // final is the final form of an entity.
 func (p part) final(given []Relation) (finalRow, error) {
 	e, err := catalogmodel.ParseJSON(p.Entity)
@@ -192,10 +214,9 @@ func (p part) final(given []Relation) (finalRow, error) {
 		}
 	}
 	slices.SortFunc(relations, compareRelations)
-	listed := make([]any, 0, len(relations))
+	listed := make([]listedRelation, 0, len(relations))
 	for _, r := range slices.Compact(relations) {
-		var v catalogmodel.Value
-		listed = append(listed, v.With(catalogmodel.StringValue(r.Type), "type").With(catalogmodel.StringValue(r.Target), "targetRef"))
+		listed = append(listed, listedRelation{r.Type, r.Target})
 	}
 	v, err := catalogmodel.ValueOf(listed)
 	if err != nil {

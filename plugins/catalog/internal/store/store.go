@@ -20,6 +20,10 @@ import (
 
 // Store is the catalog's database. It is safe for concurrent use.
 type Store struct {
+	// Stitched, if it is set, is told after each transaction of Stitch how many final entities were made: those that changed, and those that came
+	// out as they were already.
+	Stitched func(ctx context.Context, changed, unchanged int)
+
 	db  *bun.DB
 	now func() time.Time
 	// committed is called with the changes of final entities after they are committed, in order.
@@ -135,6 +139,8 @@ type writer struct {
 	asked   int64 // tells what this transaction asks for from what others do
 	cause   Cause // of what is deleted
 	changes []Change
+	// unchanged is how many final entities came out as they were.
+	unchanged int
 }
 
 // write runs fn in a transaction with the lock of the log, and then tells about the changes that fn has logged.
@@ -154,15 +160,16 @@ func (s *Store) tell(ctx context.Context, changes []Change) {
 
 // commit runs fn in a transaction with the lock of the log. It answers the changes that fn has logged, which are to be told.
 func (s *Store) commit(ctx context.Context, fn func(*writer) error) (_ []Change, err error) {
-	conn, err := s.db.Conn(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("connecting: %w", err)
-	}
-	defer func() { err = errors.Join(err, conn.Close()) }()
-	tx, err := s.begin(ctx, conn)
+	defer func() {
+		if err != nil && ctx.Err() != nil && !errors.Is(err, ctx.Err()) { // drivers say what became of the connection
+			err = errors.Join(ctx.Err(), err)
+		}
+	}()
+	conn, tx, err := s.connect(ctx)
 	if err != nil {
 		return nil, err
 	}
+	defer func() { err = errors.Join(err, conn.Close()) }()
 	done := false
 	defer func() {
 		if !done { // also when something panics: closing the connection would wait for the transaction for ever
@@ -190,6 +197,31 @@ func (s *Store) commit(ctx context.Context, fn func(*writer) error) (_ []Change,
 	}
 	done = true
 	return w.changes, nil
+}
+
+// connect begins a transaction on a connection of its own. One that was kept may have been closed by the server, which is only seen when it is used;
+// then the next one is taken.
+func (s *Store) connect(ctx context.Context) (bun.Conn, bun.Tx, error) {
+	kept := 0
+	if s.db.Dialect().Name() != dialect.SQLite {
+		kept = s.db.Stats().MaxOpenConnections // at most
+	}
+	for ; ; kept-- {
+		conn, err := s.db.Conn(ctx)
+		if err != nil {
+			return conn, bun.Tx{}, fmt.Errorf("connecting: %w", err)
+		}
+		tx, err := s.begin(ctx, conn)
+		if err == nil {
+			return conn, tx, nil
+		}
+		if closing := conn.Close(); !errors.Is(closing, sql.ErrConnDone) { // it has been closed if it was a bad one
+			err = errors.Join(err, closing)
+		}
+		if kept <= 0 || ctx.Err() != nil {
+			return conn, tx, err
+		}
+	}
 }
 
 // moveHead stores how far the log goes, and has PostgreSQL tell other replicas after the commit.

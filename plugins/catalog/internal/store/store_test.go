@@ -101,7 +101,7 @@ func (w *world) mutate(t *rapid.T) {
 		entities = append(entities, store.Ingested{Entity: e}) // without a key, providers share entities
 		now[ref] = true
 	}
-	if _, err := w.store.Replace(context.Background(), provider, entities); err != nil {
+	if _, err := w.store.Replace(context.Background(), provider, slices.Values(entities)); err != nil {
 		t.Fatal(err)
 	}
 	w.brought[provider] = now
