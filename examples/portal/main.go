@@ -13,6 +13,7 @@ import (
 	"github.com/portico-dev/portico/plugins/auth"
 	"github.com/portico-dev/portico/plugins/auth/guest"
 	"github.com/portico-dev/portico/plugins/catalog"
+	"github.com/portico-dev/portico/plugins/catalog/unprocessed"
 	"github.com/portico-dev/portico/plugins/permission"
 	"github.com/portico-dev/portico/plugins/permission/allowall"
 	"github.com/portico-dev/portico/plugins/permission/rbac"
@@ -24,7 +25,7 @@ func main() {
 	backend.Main(
 		auth.Plugin(),
 		guest.Module(),
-		catalog.Plugin(),
+		catalog.Plugin(), unprocessed.Module(),
 		permission.Plugin(), backend.Loader(policy),
 	)
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/portico-dev/portico/backend/backendtest"
 	"github.com/portico-dev/portico/plugins/catalog"
 	"github.com/portico-dev/portico/plugins/catalog/github"
+	"github.com/portico-dev/portico/plugins/catalog/internal/served"
 )
 
 // acme has a repository for each filter.
@@ -66,9 +67,9 @@ func TestDiscovery(t *testing.T) {
 			}
 			b := start(t, github.Module(), s.config(integration, object{"github": object{"one": settings}}))
 			if test.want == nil { // the run has to be over
-				await(t, "the run", func() bool { return strings.Contains(b.Log.String(), "Read 6 GitHub repositories (0 matching") })
+				served.Await(t, "the run", func() bool { return strings.Contains(b.Log.String(), "Read 6 GitHub repositories (0 matching") })
 			}
-			s.wantTargets(b, test.want...)
+			served.Targets(t, b, s.URL, test.want...)
 		})
 	}
 }
@@ -78,7 +79,7 @@ func TestWhatALocationIs(t *testing.T) {
 	s := newGitHub(t)
 	s.repos["acme"] = []repo{{name: "shop", branch: "main", visibility: "public"}}
 	b := start(t, github.Module(), s.config(token, object{"github": object{"host": s.host(), "organization": "acme"}}))
-	s.wantTargets(b, "/acme/shop/blob/main/catalog-info.yaml")
+	served.Targets(t, b, s.URL, "/acme/shop/blob/main/catalog-info.yaml")
 	e := backendtest.JSON[[]struct {
 		Metadata struct {
 			Name        string
@@ -108,7 +109,7 @@ func TestRuns(t *testing.T) {
 	b := start(t, github.Module(), s.config(token, object{"github": object{"host": s.host(), "organization": "acme",
 		"pageSizes": object{"repositories": 2}, "schedule": object{"frequency": "PT30M", "timeout": "PT3M"}}}))
 	all := []string{"/acme/legacy-shop/blob/master/catalog-info.yaml", "/acme/shop/blob/main/catalog-info.yaml", "/acme/web/blob/release%2F1.x/catalog-info.yaml"}
-	s.wantTargets(b, all...)
+	served.Targets(t, b, s.URL, all...)
 
 	s.with(func() {
 		s.repos["acme"] = []repo{{name: "a", branch: "main"}, {name: "b", branch: "main"}, {name: "c", branch: "main"}}
@@ -124,11 +125,11 @@ func TestRuns(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "SAML enforcement") || !strings.Contains(err.Error(), "the repositories of acme") {
 		t.Errorf("the error is %v", err)
 	}
-	s.wantTargets(b, all...) // half of a list is none
+	served.Targets(t, b, s.URL, all...) // half of a list is none
 
 	s.with(func() { s.fault = nil })
 	b.Clock.Advance(30 * time.Minute)
-	s.wantTargets(b, "/acme/a/blob/main/catalog-info.yaml", "/acme/b/blob/main/catalog-info.yaml", "/acme/c/blob/main/catalog-info.yaml")
+	served.Targets(t, b, s.URL, "/acme/a/blob/main/catalog-info.yaml", "/acme/b/blob/main/catalog-info.yaml", "/acme/c/blob/main/catalog-info.yaml")
 }
 
 // TestTokensThatEnd has the server hang for so long that the token of the app ends between two pages.
@@ -147,7 +148,7 @@ func TestTokensThatEnd(t *testing.T) {
 	b := start(t, github.Module(), s.config(object{"apps": []any{app(t)}}, object{"github": object{"host": s.host(), "organization": "acme", "pageSizes": object{"repositories": 2}}}))
 	<-hangs
 	b.Clock.Advance(51 * time.Minute) // ten minutes before its end, a token isn't used any more
-	await(t, "the rest of the run", func() bool {
+	served.Await(t, "the rest of the run", func() bool {
 		b.Clock.Advance(time.Second)
 		return strings.Contains(b.Log.String(), "Read 6 GitHub repositories")
 	})

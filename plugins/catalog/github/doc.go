@@ -41,5 +41,5 @@
 //
 // A list of which a part can't be read is never taken for the whole. A repository that is edited, or made private or public, is judged by
 // the filters anew. Slashes in the names of branches are written %2F in URLs. Transformers get the entity that would be made without them,
-// and are options of the module instead of an extension point. experimental_checkForSuspendedUsersWithRest is not supported.
+// and are options of the module instead of an extension point.
 package github

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/portico-dev/portico/plugins/catalog/github"
+	"github.com/portico-dev/portico/plugins/catalog/internal/served"
 )
 
 // payload is the repository of an event, as webhooks have it.
@@ -39,7 +40,7 @@ func TestEvents(t *testing.T) {
 	s.repos["Acme"] = nil
 	b := start(t, github.Module(), s.config(token, object{"github": object{"host": s.host(), "organization": "Acme",
 		"filters": object{"topic": object{"exclude": []any{"old"}}}}}))
-	await(t, "the first run", func() bool { return strings.Contains(b.Log.String(), "Read 0 GitHub repositories") })
+	served.Await(t, "the first run", func() bool { return strings.Contains(b.Log.String(), "Read 0 GitHub repositories") })
 	const shop, shopOnDev, store = "/acme/shop/blob/main/catalog-info.yaml", "/acme/shop/blob/dev/catalog-info.yaml", "/acme/store/blob/dev/catalog-info.yaml"
 	of := s.payload("acme", "shop", nil)
 	onDev := s.payload("acme", "shop", object{"default_branch": "dev"})
@@ -71,7 +72,7 @@ func TestEvents(t *testing.T) {
 	} {
 		t.Log(step.name)
 		b.Publish(t, step.topic, step.payload)
-		s.wantTargets(b, step.want...)
+		served.Targets(t, b, s.URL, step.want...)
 	}
 	if got := s.operations(); len(got) != 1 {
 		t.Errorf("the server was asked for %q", got)
@@ -84,14 +85,14 @@ func TestEventsWithValidation(t *testing.T) {
 	s := newGitHub(t)
 	s.repos["acme"] = nil
 	b := start(t, github.Module(), s.config(token, object{"github": object{"host": s.host(), "organization": "acme", "validateLocationsExist": true}}))
-	await(t, "the first run", func() bool { return strings.Contains(b.Log.String(), "Read 0 GitHub repositories") })
+	served.Await(t, "the first run", func() bool { return strings.Contains(b.Log.String(), "Read 0 GitHub repositories") })
 	unarchived := object{"action": "unarchived", "repository": s.payload("acme", "shop", nil)}
 	s.with(func() { s.repos["acme"] = []repo{{name: "shop", branch: "main"}} })
 	b.Publish(t, "github.repository", unarchived)
-	s.wantTargets(b)
+	served.Targets(t, b, s.URL)
 	s.with(func() { s.repos["acme"][0].file = "kind: Component" })
 	b.Publish(t, "github.repository", unarchived)
-	s.wantTargets(b, "/acme/shop/blob/main/catalog-info.yaml")
+	served.Targets(t, b, s.URL, "/acme/shop/blob/main/catalog-info.yaml")
 }
 
 // TestPushesToFiles changes what is in files and tells by events, whose files the catalog reads at once. Its clock stands still.
@@ -102,22 +103,22 @@ func TestPushesToFiles(t *testing.T) {
 	s := newGitHub(t)
 	s.repos["acme"], s.files = []repo{{name: "shop", branch: "main"}}, map[string]string{}
 	b := start(t, github.Module(), s.config(token, object{"github": object{"host": s.host(), "organization": "acme"}}))
-	s.wantTargets(b, "/acme/shop/blob/main/catalog-info.yaml")
+	served.Targets(t, b, s.URL, "/acme/shop/blob/main/catalog-info.yaml")
 	change := func(file, content, commit string) {
 		s.with(func() { s.files[file] = content })
 		b.Publish(t, "github.push", push(s.payload("acme", "shop", nil), "refs/heads/main", object{commit: []string{file}}))
 	}
 	change("catalog-info.yaml", fmt.Sprintf(component, "first"), "added")
-	awaitPart(t, b, "component:default/shop", `"first"`, "metadata", "description")
+	served.Part(t, b, "component:default/shop", `"first"`, "metadata", "description")
 	change("docs/my description.txt", "third", "added")
 	change("catalog-info.yaml", fmt.Sprintf(component, "second"), "modified")
-	awaitPart(t, b, "component:default/shop", `"second"`, "metadata", "description")
+	served.Part(t, b, "component:default/shop", `"second"`, "metadata", "description")
 	change("catalog-info.yaml", fmt.Sprintf(component, "{ $text: './docs/my%20description.txt' }"), "modified")
-	awaitPart(t, b, "component:default/shop", `"third"`, "metadata", "description")
+	served.Part(t, b, "component:default/shop", `"third"`, "metadata", "description")
 	change("docs/my description.txt", "fourth", "modified")
-	awaitPart(t, b, "component:default/shop", `"fourth"`, "metadata", "description")
+	served.Part(t, b, "component:default/shop", `"fourth"`, "metadata", "description")
 	s.with(func() { delete(s.files, "catalog-info.yaml") })
 	b.Publish(t, "github.push", push(s.payload("acme", "shop", nil), "refs/heads/main", removed("catalog-info.yaml")))
-	s.wantTargets(b)
-	awaitGone(t, b, "component:default/shop")
+	served.Targets(t, b, s.URL)
+	served.Gone(t, b, "component:default/shop")
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/portico-dev/portico/plugins/catalog/github"
+	"github.com/portico-dev/portico/plugins/catalog/internal/served"
 )
 
 // limited answers as a server that has had enough.
@@ -66,9 +67,9 @@ func TestFaultsThatPass(t *testing.T) {
 			}
 			b := start(t, github.Module(), s.config(token, object{"github": object{"host": s.host(), "organization": "acme", "pageSizes": object{"repositories": 3}}}))
 			<-failed
-			await(t, "the failure to be logged", func() bool { return strings.Contains(b.Log.String(), test.want) })
+			served.Await(t, "the failure to be logged", func() bool { return strings.Contains(b.Log.String(), test.want) })
 			began := b.Clock.Now()
-			await(t, "the rest of the run", func() bool {
+			served.Await(t, "the rest of the run", func() bool {
 				if len(s.operations()) == 2 {
 					b.Clock.Advance(time.Second)
 				}
@@ -111,7 +112,7 @@ func TestFaultsThatStay(t *testing.T) {
 			s.repos["acme"] = acme()[4:5]
 			b := start(t, github.Module(), s.config(token, object{"github": object{"host": s.host(), "organization": "acme"}}))
 			const shop = "/acme/shop/blob/main/catalog-info.yaml"
-			s.wantTargets(b, shop)
+			served.Targets(t, b, s.URL, shop)
 			s.with(func() {
 				s.fault = func(_ int, w http.ResponseWriter, r *http.Request) bool {
 					test.fault(w, r)
@@ -124,7 +125,7 @@ func TestFaultsThatStay(t *testing.T) {
 			} else if strings.Contains(err.Error(), "pat") || strings.Contains(b.Log.String(), `"Bearer`) {
 				t.Errorf("the token is told: %v", err)
 			}
-			s.wantTargets(b, shop)
+			served.Targets(t, b, s.URL, shop)
 			if n := asked.Load(); n != 0 {
 				t.Errorf("somebody else was asked %d times", n)
 			}

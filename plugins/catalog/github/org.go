@@ -21,7 +21,7 @@ var orgSchema []byte
 
 // OrgModule adds the members and teams of GitHub's organizations to the catalog, as catalog.providers.githubOrg says.
 func OrgModule(options ...OrgOption) plugin.Module {
-	return plugin.NewModule("catalog", "github-org",
+	return plugin.NewModule("catalog", "github-org-entity-provider",
 		plugin.ConfigSchema(orgSchema),
 		plugin.Init(func(d deps) error { return d.addOrgs(options) }),
 	)
@@ -135,7 +135,7 @@ func (o *organizations) read(ctx context.Context, org string, users map[string]c
 		return nil, err
 	}
 	for _, u := range members {
-		if u.SuspendedAt != nil {
+		if u.isSuspended() {
 			continue
 		}
 		e, err := o.transformation.ofUser(ctx, u)

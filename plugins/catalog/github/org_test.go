@@ -2,18 +2,15 @@ package github_test
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
-	"net/http"
 	"reflect"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/portico-dev/portico/backend/backendtest"
 	"github.com/portico-dev/portico/catalogmodel"
 	"github.com/portico-dev/portico/plugins/catalog"
 	"github.com/portico-dev/portico/plugins/catalog/github"
+	"github.com/portico-dev/portico/plugins/catalog/internal/served"
 )
 
 // fill fills the server with two organizations that share a user.
@@ -41,56 +38,13 @@ func (s *gitHub) orgConfig(more object) object {
 	return object{"githubOrg": c}
 }
 
-// get is an entity by its ref, or nil.
-func get(t *testing.T, b *backendtest.Backend, ref string) object {
-	t.Helper()
-	return fetch(t, b.As(t, "user:default/guest"), ref)
-}
-
-func fetch(t *testing.T, c *backendtest.Client, ref string) object {
-	t.Helper()
-	kind, rest, _ := strings.Cut(ref, ":")
-	res := c.Get("/api/catalog/entities/by-name/" + kind + "/" + rest)
-	if res.StatusCode == http.StatusNotFound {
-		return nil
-	}
-	return backendtest.JSON[object](t, res)
-}
-
-// part is what is at the path of an entity, as JSON.
-func part(e object, path ...string) string {
-	var v any = e
-	for _, key := range path {
-		m, _ := v.(object)
-		v = m[key]
-	}
-	text, _ := json.Marshal(v)
-	return string(text)
-}
-
-// awaitPart waits until the part of an entity is as wanted.
-func awaitPart(t *testing.T, b *backendtest.Backend, ref, want string, path ...string) {
-	t.Helper()
-	c := b.As(t, "user:default/guest")
-	var got string
-	defer func() {
-		if t.Failed() {
-			t.Logf("%s of %s is %s", strings.Join(path, "."), ref, got)
-		}
-	}()
-	await(t, fmt.Sprintf("%s of %s to be %s", strings.Join(path, "."), ref, want), func() bool {
-		got = part(fetch(t, c, ref), path...)
-		return got == want
-	})
-}
-
 func TestOrganizations(t *testing.T) {
 	t.Parallel()
 	s := newGitHub(t)
 	s.fill()
 	b := start(t, github.OrgModule(), s.config(token, s.orgConfig(object{"excludeSuspendedUsers": true,
 		"pageSizes": object{"teams": 1, "teamMembers": 1, "organizationMembers": 2}})))
-	awaitPart(t, b, "user:default/cid", `["other/all"]`, "spec", "memberOf")
+	served.Part(t, b, "user:default/cid", `["other/all"]`, "spec", "memberOf")
 
 	page := "https://" + s.host()
 	want := object{
@@ -106,8 +60,8 @@ func TestOrganizations(t *testing.T) {
 			"memberOf": []any{"acme/all", "acme/core"},
 		},
 	}
-	wantEntity(t, get(t, b, "user:default/ann"), want)
-	wantEntity(t, get(t, b, "group:acme/all"), object{
+	wantEntity(t, served.Entity(t, b, "user:default/ann"), want)
+	wantEntity(t, served.Entity(t, b, "group:acme/all"), object{
 		"metadata": object{
 			"namespace": "acme", "name": "all",
 			"annotations": object{
@@ -120,10 +74,10 @@ func TestOrganizations(t *testing.T) {
 			"children": []any{"core"}, "members": []any{"default/Bob", "default/ann", "default/gone"},
 		},
 	})
-	awaitPart(t, b, "group:acme/core", `"all"`, "spec", "parent")
-	awaitPart(t, b, "user:default/bob", `["acme/all","other/all"]`, "spec", "memberOf")
-	awaitPart(t, b, "user:default/bob", `{"picture":"https://avatars.example.com/Bob"}`, "spec", "profile")
-	if get(t, b, "user:default/gone") != nil {
+	served.Part(t, b, "group:acme/core", `"all"`, "spec", "parent")
+	served.Part(t, b, "user:default/bob", `["acme/all","other/all"]`, "spec", "memberOf")
+	served.Part(t, b, "user:default/bob", `{"picture":"https://avatars.example.com/Bob"}`, "spec", "profile")
+	if served.Entity(t, b, "user:default/gone") != nil {
 		t.Error("a suspended user is in the catalog")
 	}
 }
@@ -158,9 +112,9 @@ func TestOneOrganizationOfAnApp(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := start(t, github.OrgModule(), s.config(object{"apps": []any{app(t)}}, s.orgConfig(test.more)))
-			awaitPart(t, b, "group:"+test.namespace+"/core", `"core"`, "metadata", "name")
+			served.Part(t, b, "group:"+test.namespace+"/core", `"core"`, "metadata", "name")
 			// An app can't see addresses.
-			awaitPart(t, b, "user:default/ann", `{"displayName":"Ann A.","picture":"https://avatars.example.com/ann"}`, "spec", "profile")
+			served.Part(t, b, "user:default/ann", `{"displayName":"Ann A.","picture":"https://avatars.example.com/ann"}`, "spec", "profile")
 		})
 	}
 }
@@ -183,10 +137,10 @@ func TestTransformers(t *testing.T) {
 		return e.With(v, "spec", "members"), err
 	})
 	b := start(t, github.OrgModule(users, teams), s.config(token, s.orgConfig(object{"defaultUserTransformer": object{"useVerifiedEmails": true}})))
-	awaitPart(t, b, "user:default/x-ann", `["acme/all","other/all"]`, "spec", "memberOf")
-	awaitPart(t, b, "user:default/x-ann", `"ann@acme.com"`, "spec", "profile", "email")
+	served.Part(t, b, "user:default/x-ann", `["acme/all","other/all"]`, "spec", "memberOf")
+	served.Part(t, b, "user:default/x-ann", `"ann@acme.com"`, "spec", "profile", "email")
 	for _, ref := range []string{"user:default/cid", "user:default/ann", "group:acme/core"} {
-		if get(t, b, ref) != nil {
+		if served.Entity(t, b, ref) != nil {
 			t.Errorf("%s is in the catalog", ref)
 		}
 	}
@@ -197,7 +151,7 @@ func TestOrganizationsThatCantBeRead(t *testing.T) {
 	s := newGitHub(t)
 	s.fill()
 	b := start(t, github.OrgModule(), s.config(token, s.orgConfig(nil)))
-	awaitPart(t, b, "user:default/cid", `["other/all"]`, "spec", "memberOf")
+	served.Part(t, b, "user:default/cid", `["other/all"]`, "spec", "memberOf")
 	s.with(func() {
 		s.users["Acme"] = nil
 		delete(s.users, "other")
@@ -207,7 +161,7 @@ func TestOrganizationsThatCantBeRead(t *testing.T) {
 		t.Errorf("the error is %v", err)
 	}
 	for _, ref := range []string{"user:default/ann", "user:default/cid", "group:acme/core"} {
-		if get(t, b, ref) == nil {
+		if served.Entity(t, b, ref) == nil {
 			t.Errorf("%s is gone, though not everything could be read", ref)
 		}
 	}
@@ -262,7 +216,7 @@ func TestEventsOfOrganizations(t *testing.T) {
 	s := newGitHub(t)
 	s.fill()
 	b := start(t, github.OrgModule(), s.config(token, s.orgConfig(nil)))
-	awaitPart(t, b, "user:default/cid", `["other/all"]`, "spec", "memberOf")
+	served.Part(t, b, "user:default/cid", `["other/all"]`, "spec", "memberOf")
 	publish := func(topic, action string, more object) {
 		payload := object{"action": action, "organization": object{"login": "Acme"}}
 		for k, v := range more {
@@ -283,17 +237,17 @@ func TestEventsOfOrganizations(t *testing.T) {
 
 	s.with(func() { s.users["Acme"] = append(s.users["Acme"], member("dan", object{"name": "Dan"})) })
 	publish("github.organization", "member_added", user("dan"))
-	awaitPart(t, b, "user:default/dan", `"Dan"`, "spec", "profile", "displayName")
+	served.Part(t, b, "user:default/dan", `"Dan"`, "spec", "profile", "displayName")
 
 	s.with(func() { s.teams["Acme"][1]["members"] = []string{"ann", "dan"} })
 	publish("github.membership", "added", ofTeam("core", object{"member": object{"login": "dan"}}))
-	awaitPart(t, b, "user:default/dan", `["acme/core"]`, "spec", "memberOf")
-	awaitPart(t, b, "group:acme/core", `["default/ann","default/dan"]`, "spec", "members")
+	served.Part(t, b, "user:default/dan", `["acme/core"]`, "spec", "memberOf")
+	served.Part(t, b, "group:acme/core", `["default/ann","default/dan"]`, "spec", "members")
 
 	s.with(func() { s.teams["Acme"][1]["members"] = []string{"ann"} })
 	publish("github.membership", "removed", ofTeam("core", object{"member": object{"login": "dan"}}))
-	awaitPart(t, b, "user:default/dan", `[]`, "spec", "memberOf")
-	awaitPart(t, b, "group:acme/core", `["default/ann"]`, "spec", "members")
+	served.Part(t, b, "user:default/dan", `[]`, "spec", "memberOf")
+	served.Part(t, b, "group:acme/core", `["default/ann"]`, "spec", "members")
 
 	// Bob leaves one of two organizations, then the other one.
 	s.with(func() {
@@ -301,30 +255,30 @@ func TestEventsOfOrganizations(t *testing.T) {
 		s.teams["Acme"][0]["members"] = []string{"ann"}
 	})
 	publish("github.organization", "member_removed", user("Bob"))
-	awaitPart(t, b, "user:default/bob", `["other/all"]`, "spec", "memberOf")
+	served.Part(t, b, "user:default/bob", `["other/all"]`, "spec", "memberOf")
 	s.with(func() { s.users["other"] = s.users["other"][1:] })
 	publish("github.organization", "member_removed", object{"organization": object{"login": "other"}, "membership": user("Bob")["membership"]})
-	awaitGone(t, b, "user:default/bob")
+	served.Gone(t, b, "user:default/bob")
 
 	s.with(func() { s.teams["Acme"] = append(s.teams["Acme"], team("Acme", "new", "New", "core")) })
 	publish("github.team", "created", ofTeam("new", nil))
-	awaitPart(t, b, "group:acme/new", `"core"`, "spec", "parent")
+	served.Part(t, b, "group:acme/new", `"core"`, "spec", "parent")
 	s.with(func() { s.teams["Acme"][2]["description"] = "Newer" })
 	publish("github.team", "edited", ofTeam("new", object{"changes": object{"description": object{"from": ""}}}))
-	awaitPart(t, b, "group:acme/new", `"Newer"`, "metadata", "description")
+	served.Part(t, b, "group:acme/new", `"Newer"`, "metadata", "description")
 	s.with(func() { s.teams["Acme"] = s.teams["Acme"][:2] })
 	publish("github.team", "deleted", ofTeam("new", nil))
-	awaitGone(t, b, "group:acme/new")
+	served.Gone(t, b, "group:acme/new")
 
 	// The slug of a renamed team is another one, which its members have to learn.
 	s.with(func() { s.teams["Acme"][1] = team("Acme", "centre", "Centre", "all", "ann") })
 	publish("github.team", "edited", ofTeam("centre", object{"changes": object{"name": object{"from": "core"}}}))
-	awaitPart(t, b, "user:default/ann", `["acme/all","acme/centre"]`, "spec", "memberOf")
-	awaitGone(t, b, "group:acme/core")
+	served.Part(t, b, "user:default/ann", `["acme/all","acme/centre"]`, "spec", "memberOf")
+	served.Gone(t, b, "group:acme/core")
 
 	s.with(func() { s.users["other"] = append(s.users["other"], member("eve", nil)) })
 	b.Publish(t, "github.installation", object{"action": "created", "installation": object{"account": object{"login": "other"}}})
-	awaitPart(t, b, "user:default/eve", `[]`, "spec", "memberOf")
+	served.Part(t, b, "user:default/eve", `[]`, "spec", "memberOf")
 
 	before := len(s.operations())
 	b.Publish(t, "github.organization", object{"action": "member_added", "organization": object{"login": "unknown"}, "membership": user("mallory")["membership"]})
@@ -333,14 +287,4 @@ func TestEventsOfOrganizations(t *testing.T) {
 	if after := len(s.operations()); after != before {
 		t.Errorf("events of others led to %d questions", after-before)
 	}
-}
-
-// awaitGone waits until there is no such entity. Orphans are deleted from time to time.
-func awaitGone(t *testing.T, b *backendtest.Backend, ref string) {
-	t.Helper()
-	c := b.As(t, "user:default/guest")
-	await(t, ref+" to go", func() bool {
-		b.Clock.Advance(time.Minute)
-		return fetch(t, c, ref) == nil
-	})
 }

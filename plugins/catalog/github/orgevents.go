@@ -131,7 +131,7 @@ func (o *organizations) settleUser(ctx context.Context, org, login string, membe
 	if err != nil {
 		return err
 	}
-	if !exists || user.SuspendedAt != nil || len(orgs) == 0 {
+	if !exists || user.isSuspended() || len(orgs) == 0 {
 		return o.conn.ApplyMutation(ctx, catalog.DeltaMutationOf(nil, []catalogmodel.Ref{e.Ref()}))
 	}
 	users := map[string]catalogmodel.Entity{e.Ref().String(): e}

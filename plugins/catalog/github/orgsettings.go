@@ -24,7 +24,9 @@ type orgSettings struct {
 		TeamMembers         int `schema:"min=1,max=100"`
 		OrganizationMembers int `schema:"min=1,max=100"`
 	}
-	ExcludeSuspendedUsers  bool
+	ExcludeSuspendedUsers bool
+	// AskREST has suspended users found by REST instead of GraphQL.
+	AskREST                bool `config:"experimental_checkForSuspendedUsersWithRest"`
 	DefaultUserTransformer struct{ UseVerifiedEmails bool }
 
 	// oneNamespace has the groups in the default namespace, instead of one for each organization.

@@ -24,7 +24,11 @@ type User struct {
 	VerifiedEmails []string `json:"organizationVerifiedDomainEmails"`
 	// SuspendedAt is when the user was suspended, where that is asked for.
 	SuspendedAt *time.Time
+
+	suspended bool // as REST tells
 }
+
+func (u User) isSuspended() bool { return u.suspended || u.SuspendedAt != nil }
 
 // Team is a team of an organization, as GitHub describes it.
 type Team struct {
@@ -67,7 +71,7 @@ func (n teamNode) team(org string) Team {
 // userFields are what is asked of users. The server of github.com doesn't know suspendedAt.
 func (s *orgSettings) userFields() string {
 	fields := "login id name bio avatarUrl email @include(if: $email) organizationVerifiedDomainEmails(login: $org)"
-	if s.ExcludeSuspendedUsers {
+	if s.ExcludeSuspendedUsers && !s.AskREST {
 		fields += " suspendedAt"
 	}
 	return fields
@@ -129,6 +133,9 @@ func (a *api) users(ctx context.Context, org string, s *orgSettings) ([]User, er
 	for i := range all {
 		all[i].Organization = org
 	}
+	if err == nil && s.ExcludeSuspendedUsers && s.AskREST {
+		err = a.checkSuspended(ctx, org, all)
+	}
 	return all, err
 }
 
@@ -161,7 +168,11 @@ func (a *api) user(ctx context.Context, org, login string, s *orgSettings) (*Use
 			orgs = append(orgs, o.Login)
 		}
 	}
-	return &answer.User.User, orgs, nil
+	found := []User{answer.User.User}
+	if s.ExcludeSuspendedUsers && s.AskREST {
+		err = a.checkSuspended(ctx, org, found)
+	}
+	return &found[0], orgs, err
 }
 
 // teams are the teams of an organization.

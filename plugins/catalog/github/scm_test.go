@@ -8,6 +8,7 @@ import (
 
 	"github.com/portico-dev/portico/backend/backendtest"
 	"github.com/portico-dev/portico/plugins/catalog/github"
+	"github.com/portico-dev/portico/plugins/catalog/internal/served"
 )
 
 // registered are the targets of the registered locations, without the server.
@@ -75,6 +76,6 @@ func TestRegisteredLocationsFollow(t *testing.T) {
 		t.Log(step.name)
 		b.Publish(t, step.topic, step.payload)
 		slices.Sort(step.want)
-		await(t, fmt.Sprint("the locations ", step.want), func() bool { return slices.Equal(s.registered(c), step.want) })
+		served.Await(t, fmt.Sprint("the locations ", step.want), func() bool { return slices.Equal(s.registered(c), step.want) })
 	}
 }

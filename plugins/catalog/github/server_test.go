@@ -54,6 +54,9 @@ type gitHub struct {
 	files map[string]string // by path, of any repository and branch
 	// commits are the files of commits, of which a page has one.
 	commits map[string][]object
+	// version is that of the server, if it is none of GitHub's own; answers are by path.
+	version string
+	answers map[string]any
 }
 
 func newGitHub(t *testing.T) *gitHub {
@@ -66,6 +69,7 @@ func newGitHub(t *testing.T) *gitHub {
 	mux.HandleFunc("GET /api/v3/search/code", s.search)
 	mux.HandleFunc("GET /api/v3/repos/{owner}/{name}", s.metadata)
 	mux.HandleFunc("GET /api/v3/app/installations", s.installations)
+	mux.HandleFunc("GET /api/v3/{path...}", s.rest)
 	mux.HandleFunc("POST /api/v3/app/installations/{id}/access_tokens", s.token)
 	s.Server = httptest.NewServer(mux)
 	t.Cleanup(s.Close)
@@ -250,46 +254,6 @@ func (s *gitHub) config(integration, providers object) backend.Feature {
 }
 
 var token = object{"token": "pat"}
-
-// targets are the targets of all Locations that the catalog serves, without the server.
-func (s *gitHub) targets(c *backendtest.Client) []string {
-	var all []string
-	for _, e := range backendtest.JSON[[]struct{ Spec struct{ Target string } }](s.t, c.Get("/api/catalog/entities?filter=kind=location&order=asc:spec.target")) {
-		all = append(all, strings.TrimPrefix(e.Spec.Target, s.URL))
-	}
-	return all
-}
-
-// await waits until the condition holds.
-func await(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	ticker := time.NewTicker(2 * time.Millisecond)
-	defer ticker.Stop()
-	deadline := time.After(time.Minute)
-	for !holds() {
-		select {
-		case <-ticker.C:
-		case <-deadline:
-			t.Fatalf("waited in vain for %s", what)
-		}
-	}
-}
-
-// wantTargets waits until these are the targets of all Locations.
-func (s *gitHub) wantTargets(b *backendtest.Backend, want ...string) {
-	s.t.Helper()
-	c := b.As(s.t, "user:default/guest")
-	var got []string
-	defer func() {
-		if s.t.Failed() {
-			s.t.Logf("the targets are %q", got)
-		}
-	}()
-	await(s.t, fmt.Sprintf("the targets %q", want), func() bool {
-		got = s.targets(c)
-		return fmt.Sprint(got) == fmt.Sprint(want)
-	})
-}
 
 func start(t *testing.T, features ...backend.Feature) *backendtest.Backend {
 	t.Helper()

@@ -3,6 +3,7 @@ package gitlab_test
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"github.com/portico-dev/portico/backend/backendtest"
 	"github.com/portico-dev/portico/plugins/catalog"
 	"github.com/portico-dev/portico/plugins/catalog/gitlab"
+	"github.com/portico-dev/portico/plugins/catalog/internal/served"
 )
 
 const component = "apiVersion: backstage.io/v1alpha1\nkind: Component\nmetadata: { name: shop, description: %s }\n" +
@@ -74,8 +76,21 @@ func TestDiscovery(t *testing.T) {
 			s := newGitLab(t)
 			s.fill()
 			b := start(t, gitlab.Module(), s.config(test.settings))
-			s.wantTargets(b, test.want...)
+			served.Targets(t, b, s.URL, test.want...)
 		})
+	}
+}
+
+// TestPatternForAllGroups has the pattern that Backstage's documentation shows as the default: no groups are listed for it, of which gitlab.com has
+// millions.
+func TestPatternForAllGroups(t *testing.T) {
+	t.Parallel()
+	s := newGitLab(t)
+	s.fill()
+	b := start(t, gitlab.Module(), s.config(object{"group": "acme/web", "groupPattern": `[\s\S]*`}))
+	served.Targets(t, b, s.URL, fork, legacy)
+	if asked := s.questions(); slices.ContainsFunc(asked, func(q string) bool { return strings.Contains(q, "/groups?") }) {
+		t.Errorf("asked for groups: %q", asked)
 	}
 }
 
@@ -84,8 +99,8 @@ func TestEntitiesOfFiles(t *testing.T) {
 	s := newGitLab(t)
 	s.fill()
 	b := start(t, gitlab.Module(), s.config(object{"group": "acme", "topics": "b"}))
-	awaitPart(t, b, "component:default/shop", `"1:main"`, "metadata", "description")
-	awaitPart(t, b, "component:default/shop", fmt.Sprintf("%q", "url:"+s.URL+"/acme/shop/-/blob/main/catalog-info.yaml"), "metadata", "annotations", "backstage.io/managed-by-location")
+	served.Part(t, b, "component:default/shop", `"1:main"`, "metadata", "description")
+	served.Part(t, b, "component:default/shop", fmt.Sprintf("%q", "url:"+s.URL+"/acme/shop/-/blob/main/catalog-info.yaml"), "metadata", "annotations", "backstage.io/managed-by-location")
 }
 
 // TestRunsThatFail has requests fail in all places. What was there before stays.
@@ -103,7 +118,7 @@ func TestRunsThatFail(t *testing.T) {
 			s := newGitLab(t)
 			s.fill()
 			b := start(t, gitlab.Module(), s.config(object{"group": "acme"}))
-			s.wantTargets(b, empty, shop, fork, legacy)
+			served.Targets(t, b, s.URL, empty, shop, fork, legacy)
 			s.with(func() {
 				s.projects = s.projects[1:]
 				s.fault = func(w http.ResponseWriter, r *http.Request) bool {
@@ -118,10 +133,10 @@ func TestRunsThatFail(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("the error is %v", err)
 			}
-			s.wantTargets(b, empty, shop, fork, legacy)
+			served.Targets(t, b, s.URL, empty, shop, fork, legacy)
 			s.with(func() { s.fault = nil })
 			b.Clock.Advance(30 * time.Minute)
-			s.wantTargets(b, empty, fork, legacy)
+			served.Targets(t, b, s.URL, empty, fork, legacy)
 		})
 	}
 }
@@ -149,7 +164,7 @@ func TestRateLimits(t *testing.T) {
 	}
 	b := start(t, gitlab.Module(), s.config(object{"group": "acme"}))
 	began := b.Clock.Now()
-	await(t, "the end of the run", func() bool {
+	served.Await(t, "the end of the run", func() bool {
 		// Only while the client waits: it would take a server for slow whose answer is on its way.
 		if waits, n := strings.Count(b.Log.String(), "and is repeated"), len(s.questions()); waits == 1 && n == 2 || waits == 2 && n == 4 {
 			b.Clock.Advance(time.Second)
@@ -167,7 +182,7 @@ func TestPushes(t *testing.T) {
 	s.fill()
 	s.files, s.size = map[string]string{}, 100
 	b := start(t, gitlab.Module(), s.config(object{"group": "acme", "groupPattern": "^acme$"}))
-	await(t, "the first run", func() bool { return strings.Contains(b.Log.String(), "Processed 0 locations") })
+	served.Await(t, "the first run", func() bool { return strings.Contains(b.Log.String(), "Processed 0 locations") })
 	push := func(id int, ref string, commits ...object) object {
 		p := s.projects[id-1]
 		return object{"object_kind": "push", "event_name": "push", "ref": "refs/heads/" + ref, "project_id": id, "total_commits_count": len(commits), "commits": commits,
@@ -192,25 +207,25 @@ func TestPushes(t *testing.T) {
 	pretended["project"].(object)["web_url"] = "https://gitlab.example.com/acme/shop"
 	publish(pretended)
 	publish(object{"project": "x"})
-	s.wantTargets(b)
+	served.Targets(t, b, s.URL)
 	publish(push(1, "main", change("added", file)))
-	awaitPart(t, b, "component:default/shop", `"first"`, "metadata", "description")
-	s.wantTargets(b, shop)
+	served.Part(t, b, "component:default/shop", `"first"`, "metadata", "description")
+	served.Targets(t, b, s.URL, shop)
 
 	write(fmt.Sprintf(component, "second"))
 	publish(push(1, "main", change("modified", file)))
-	awaitPart(t, b, "component:default/shop", `"second"`, "metadata", "description")
+	served.Part(t, b, "component:default/shop", `"second"`, "metadata", "description")
 
 	// Of many commits, GitLab tells the newest ones only.
 	write(fmt.Sprintf(component, "third"))
 	many := push(1, "main", change("added", "README.md"))
 	many["total_commits_count"] = 50
 	publish(many)
-	awaitPart(t, b, "component:default/shop", `"third"`, "metadata", "description")
+	served.Part(t, b, "component:default/shop", `"third"`, "metadata", "description")
 
 	s.with(func() { s.files = map[string]string{} })
 	publish(push(1, "main", change("removed", file)))
-	s.wantTargets(b)
+	served.Targets(t, b, s.URL)
 }
 
 func TestWrongSettings(t *testing.T) {

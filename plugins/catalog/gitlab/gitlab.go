@@ -25,7 +25,7 @@ import (
 // Module adds the files of GitLab's projects to the catalog, as catalog.providers.gitlab says, and has registered locations follow what
 // happens to them at GitLab, as catalog.scmEvents says.
 func Module() plugin.Module {
-	return plugin.NewModule("catalog", "gitlab",
+	return plugin.NewModule("catalog", "gitlab-discovery-entity-provider",
 		plugin.ConfigSchema(config.SchemaOf[map[string]declared](settingsKey)),
 		plugin.Init(func(d deps) error { return errors.Join(d.addDiscoveries(), d.addSCMEvents()) }),
 	)

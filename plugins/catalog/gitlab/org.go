@@ -13,7 +13,7 @@ import (
 
 // OrgModule adds GitLab's users and groups to the catalog, for those of catalog.providers.gitlab that have orgEnabled.
 func OrgModule(options ...OrgOption) plugin.Module {
-	return plugin.NewModule("catalog", "gitlab-org",
+	return plugin.NewModule("catalog", "gitlabOrgDiscoveryEntityProvider",
 		plugin.ConfigSchema(config.SchemaOf[map[string]declared](settingsKey)),
 		plugin.Init(func(d deps) error { return d.addOrgs(options) }),
 	)

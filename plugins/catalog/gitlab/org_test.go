@@ -11,6 +11,7 @@ import (
 
 	"github.com/portico-dev/portico/catalogmodel"
 	"github.com/portico-dev/portico/plugins/catalog/gitlab"
+	"github.com/portico-dev/portico/plugins/catalog/internal/served"
 )
 
 // people gives the server users and groups.
@@ -86,10 +87,10 @@ func TestUsersAndGroups(t *testing.T) {
 			s.people()
 			b := start(t, gitlab.OrgModule(), s.config(s.orgConfig(test.settings)))
 			for user, groups := range test.users {
-				awaitPart(t, b, "user:default/"+user, groups, "spec", "memberOf")
+				served.Part(t, b, "user:default/"+user, groups, "spec", "memberOf")
 			}
 			for _, g := range strings.Fields(test.groups) {
-				awaitPart(t, b, "group:default/"+g, `"team"`, "spec", "type")
+				served.Part(t, b, "group:default/"+g, `"team"`, "spec", "type")
 			}
 			want := fmt.Sprint(len(test.users) + len(strings.Fields(test.groups)))
 			if res := b.As(t, "user:default/guest").Get("/api/catalog/entities/by-query?limit=0"); !strings.Contains(read(res), `"totalItems":`+want) {
@@ -110,7 +111,7 @@ func TestWhatUsersAndGroupsAre(t *testing.T) {
 	s := newGitLab(t)
 	s.people()
 	b := start(t, gitlab.OrgModule(), s.config(s.orgConfig(object{"group": "acme"})))
-	awaitPart(t, b, "group:default/core-web", `"core"`, "spec", "parent")
+	served.Part(t, b, "group:default/core-web", `"core"`, "spec", "parent")
 	const host = "127.0.0.1" // without the port
 	for ref, want := range map[string]object{
 		"user:default/ann": {
@@ -129,7 +130,7 @@ func TestWhatUsersAndGroupsAre(t *testing.T) {
 			"spec": object{"type": "team", "parent": "acme", "children": []any{}, "profile": object{"displayName": "Group core"}},
 		},
 	} {
-		e := get(t, b, ref)
+		e := served.Entity(t, b, ref)
 		annotations := e["metadata"].(object)["annotations"].(object)
 		for _, name := range []string{"backstage.io/view-url", "backstage.io/edit-url", "backstage.io/source-location"} { // the catalog's own
 			delete(annotations, name)
@@ -154,9 +155,9 @@ func TestTransformers(t *testing.T) {
 		return e.With(catalogmodel.StringValue(g.Visibility), "metadata", "title"), nil
 	})
 	b := start(t, gitlab.OrgModule(users, groups), s.config(s.orgConfig(nil)))
-	awaitPart(t, b, "user:default/ann", `"2 groups"`, "metadata", "description")
-	awaitPart(t, b, "group:default/acme", `"internal"`, "metadata", "title")
-	if get(t, b, "user:default/bob") != nil {
+	served.Part(t, b, "user:default/ann", `"2 groups"`, "metadata", "description")
+	served.Part(t, b, "group:default/acme", `"internal"`, "metadata", "title")
+	if served.Entity(t, b, "user:default/bob") != nil {
 		t.Error("the user that was left out is there")
 	}
 }
@@ -167,8 +168,8 @@ func TestUsersAndGroupsThatCantBeRead(t *testing.T) {
 	s.people()
 	s.hidden = "other"
 	b := start(t, gitlab.OrgModule(), s.config(s.orgConfig(nil)))
-	awaitPart(t, b, "user:default/ann", `["acme","acme-core"]`, "spec", "memberOf")
-	if !strings.Contains(b.Log.String(), "The token may not see the members of a group") || get(t, b, "group:default/other") != nil {
+	served.Part(t, b, "user:default/ann", `["acme","acme-core"]`, "spec", "memberOf")
+	if !strings.Contains(b.Log.String(), "The token may not see the members of a group") || served.Entity(t, b, "group:default/other") != nil {
 		t.Error("a group whose members can't be seen is there, or isn't told of")
 	}
 	for name, fault := range map[string]func(r *http.Request) string{
@@ -199,7 +200,7 @@ func TestUsersAndGroupsThatCantBeRead(t *testing.T) {
 			done := make(chan error)
 			go func() { done <- b.RunTask(t, "catalog", refresh) }()
 			err := error(nil)
-			await(t, "the run to fail", func() bool {
+			served.Await(t, "the run to fail", func() bool {
 				b.Clock.Advance(10 * time.Second)
 				select {
 				case err = <-done:
@@ -211,7 +212,7 @@ func TestUsersAndGroupsThatCantBeRead(t *testing.T) {
 			if err == nil {
 				t.Error("the run succeeded")
 			}
-			awaitPart(t, b, "user:default/ann", `["acme","acme-core"]`, "spec", "memberOf")
+			served.Part(t, b, "user:default/ann", `["acme","acme-core"]`, "spec", "memberOf")
 		})
 	}
 }
@@ -221,7 +222,7 @@ func TestEventsOfUsersAndGroups(t *testing.T) {
 	s := newGitLab(t)
 	s.people()
 	b := start(t, gitlab.OrgModule(), s.config(s.orgConfig(object{"group": "acme"})))
-	awaitPart(t, b, "group:default/core-web", `"core"`, "spec", "parent")
+	served.Part(t, b, "group:default/core-web", `"core"`, "spec", "parent")
 	ofGroup := func(id int, name, path string) object {
 		return object{"group_id": id, "name": name, "group_name": name, "full_path": path, "path": name}
 	}
@@ -237,21 +238,21 @@ func TestEventsOfUsersAndGroups(t *testing.T) {
 	b.Publish(t, "gitlab.group_create", ofGroup(99, "Unknown", "acme/unknown"))
 	b.Publish(t, "gitlab.group_create", ofGroup(11, "Of another server", "acme/core"))
 	b.Publish(t, "gitlab.group_create", ofGroup(30, "New", "acme/new"))
-	awaitPart(t, b, "group:default/new", `["bob"]`, "spec", "members")
-	awaitPart(t, b, "group:default/new", `"acme"`, "spec", "parent")
+	served.Part(t, b, "group:default/new", `["bob"]`, "spec", "members")
+	served.Part(t, b, "group:default/new", `"acme"`, "spec", "parent")
 
 	s.with(func() { s.members["acme/new"] = []string{"ann", "bob"} })
 	b.Publish(t, "gitlab.user_add_to_group", ofGroup(30, "New", ""))
-	awaitPart(t, b, "group:default/new", `["ann","bob"]`, "spec", "members")
+	served.Part(t, b, "group:default/new", `["ann","bob"]`, "spec", "members")
 	s.with(func() { s.members["acme/new"] = nil })
 	b.Publish(t, "gitlab.user_remove_from_group", ofGroup(30, "New", ""))
-	awaitPart(t, b, "group:default/new", `null`, "spec", "members")
+	served.Part(t, b, "group:default/new", `null`, "spec", "members")
 
 	b.Publish(t, "gitlab.group_destroy", ofGroup(30, "New", "acme/new")) // it is still there
 	s.with(func() { s.groups = s.groups[:5] })
-	awaitPart(t, b, "group:default/new", `"team"`, "spec", "type")
+	served.Part(t, b, "group:default/new", `"team"`, "spec", "type")
 	b.Publish(t, "gitlab.group_destroy", ofGroup(30, "New", "acme/new"))
-	awaitGone(t, b, "group:default/new")
+	served.Gone(t, b, "group:default/new")
 
 	s.with(func() {
 		s.users = append(s.users, object{"id": 7, "username": "fay", "name": "Fay", "state": "active", "web_url": s.URL + "/fay"})
@@ -259,12 +260,12 @@ func TestEventsOfUsersAndGroups(t *testing.T) {
 	b.Publish(t, "gitlab.user_create", object{"user_id": 7, "username": "another"})
 	b.Publish(t, "gitlab.user_create", object{"user_id": 77, "username": "unknown"})
 	b.Publish(t, "gitlab.user_create", object{"user_id": 7, "username": "fay"})
-	awaitPart(t, b, "user:default/fay", `"Fay"`, "spec", "profile", "displayName")
+	served.Part(t, b, "user:default/fay", `"Fay"`, "spec", "profile", "displayName")
 	b.Publish(t, "gitlab.user_destroy", object{"user_id": 1, "username": "ann"}) // of another server
 	s.with(func() { s.users = s.users[:6] })
 	b.Publish(t, "gitlab.user_destroy", object{"user_id": 7, "username": "fay"})
-	awaitGone(t, b, "user:default/fay")
-	awaitPart(t, b, "user:default/ann", `["acme","core"]`, "spec", "memberOf")
+	served.Gone(t, b, "user:default/fay")
+	served.Part(t, b, "user:default/ann", `["acme","core"]`, "spec", "memberOf")
 
 	// With a group, those below it get other names.
 	s.with(func() {
@@ -274,7 +275,7 @@ func TestEventsOfUsersAndGroups(t *testing.T) {
 		}
 	})
 	b.Publish(t, "gitlab.group_rename", object{"group_id": 11, "old_full_path": "acme/core", "full_path": "acme/centre", "name": "Group core"})
-	awaitPart(t, b, "user:default/bob", `["centre","centre-web"]`, "spec", "memberOf")
+	served.Part(t, b, "user:default/bob", `["centre","centre-web"]`, "spec", "memberOf")
 	b.Publish(t, "gitlab.user_create", []int{1})
 }
 
@@ -284,12 +285,12 @@ func TestUsersOfOneGroup(t *testing.T) {
 	s := newGitLab(t)
 	s.people()
 	b := start(t, gitlab.OrgModule(), s.config(s.orgConfig(object{"group": "acme", "restrictUsersToGroup": true})))
-	awaitPart(t, b, "user:default/ann", `["acme","core"]`, "spec", "memberOf")
+	served.Part(t, b, "user:default/ann", `["acme","core"]`, "spec", "memberOf")
 	b.Publish(t, "gitlab.user_create", object{"user_id": 6, "username": "eve"})
 	s.with(func() { s.members["acme"] = append(s.members["acme"], "bob") })
 	b.Publish(t, "gitlab.user_create", object{"user_id": 2, "username": "bob"})
-	awaitPart(t, b, "user:default/bob", `[]`, "spec", "memberOf")
-	if get(t, b, "user:default/eve") != nil {
+	served.Part(t, b, "user:default/bob", `[]`, "spec", "memberOf")
+	if served.Entity(t, b, "user:default/eve") != nil {
 		t.Error("somebody who isn't a member is there")
 	}
 }

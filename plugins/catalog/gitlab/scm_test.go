@@ -8,6 +8,7 @@ import (
 
 	"github.com/portico-dev/portico/backend/backendtest"
 	"github.com/portico-dev/portico/plugins/catalog/gitlab"
+	"github.com/portico-dev/portico/plugins/catalog/internal/served"
 )
 
 // TestRegisteredLocationsFollow publishes one event after the other, and looks where the registered locations are then.
@@ -66,9 +67,9 @@ func TestRegisteredLocationsFollow(t *testing.T) {
 		t.Log(step.name)
 		b.Publish(t, step.topic, step.payload)
 		slices.Sort(step.want)
-		await(t, fmt.Sprint("the locations ", step.want), func() bool { return slices.Equal(registered(), step.want) })
+		served.Await(t, fmt.Sprint("the locations ", step.want), func() bool { return slices.Equal(registered(), step.want) })
 	}
 	s.with(func() { s.projects = s.projects[:2] })
 	b.Publish(t, "gitlab.project_destroy", object{"path_with_namespace": "umbrella/store"})
-	await(t, "the store to go", func() bool { return slices.Equal(registered(), []string{moved}) })
+	served.Await(t, "the store to go", func() bool { return slices.Equal(registered(), []string{moved}) })
 }

@@ -11,7 +11,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"go.uber.org/goleak"
 
@@ -312,89 +311,7 @@ func (s *gitLab) config(provider object) backend.Feature {
 	})
 }
 
-// await waits until the condition holds.
-func await(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	ticker := time.NewTicker(2 * time.Millisecond)
-	defer ticker.Stop()
-	deadline := time.After(time.Minute)
-	for !holds() {
-		select {
-		case <-ticker.C:
-		case <-deadline:
-			t.Fatalf("waited in vain for %s", what)
-		}
-	}
-}
-
-// wantTargets waits until these are the targets of all Locations, without the server.
-func (s *gitLab) wantTargets(b *backendtest.Backend, want ...string) {
-	s.t.Helper()
-	c := b.As(s.t, "user:default/guest")
-	var got []string
-	defer func() {
-		if s.t.Failed() {
-			s.t.Logf("the targets are %q", got)
-		}
-	}()
-	await(s.t, fmt.Sprintf("the targets %q", want), func() bool {
-		got = nil
-		for _, e := range backendtest.JSON[[]struct{ Spec struct{ Target string } }](s.t, c.Get("/api/catalog/entities?filter=kind=location&order=asc:spec.target")) {
-			got = append(got, strings.TrimPrefix(e.Spec.Target, s.URL))
-		}
-		return fmt.Sprint(got) == fmt.Sprint(want)
-	})
-}
-
-// get is an entity by its ref, or nil.
-func get(t *testing.T, b *backendtest.Backend, ref string) object {
-	t.Helper()
-	return fetch(t, b.As(t, "user:default/guest"), ref)
-}
-
-func fetch(t *testing.T, c *backendtest.Client, ref string) object {
-	t.Helper()
-	kind, rest, _ := strings.Cut(ref, ":")
-	res := c.Get("/api/catalog/entities/by-name/" + kind + "/" + rest)
-	if res.StatusCode == http.StatusNotFound {
-		return nil
-	}
-	return backendtest.JSON[object](t, res)
-}
-
-// awaitPart waits until the part of an entity at the path is as wanted, as JSON.
-func awaitPart(t *testing.T, b *backendtest.Backend, ref, want string, path ...string) {
-	t.Helper()
-	c := b.As(t, "user:default/guest")
-	var got string
-	defer func() {
-		if t.Failed() {
-			t.Logf("%s of %s is %s", strings.Join(path, "."), ref, got)
-		}
-	}()
-	await(t, fmt.Sprintf("%s of %s to be %s", strings.Join(path, "."), ref, want), func() bool {
-		var v any = fetch(t, c, ref)
-		for _, key := range path {
-			m, _ := v.(object)
-			v = m[key]
-		}
-		text, _ := json.Marshal(v)
-		got = string(text)
-		return got == want
-	})
-}
-
 func start(t *testing.T, features ...backend.Feature) *backendtest.Backend {
 	t.Helper()
 	return backendtest.Start(t, append(features, catalog.Plugin())...)
-}
-
-// awaitGone waits until there is no such entity. Orphans are deleted from time to time.
-func awaitGone(t *testing.T, b *backendtest.Backend, ref string) {
-	t.Helper()
-	c := b.As(t, "user:default/guest")
-	await(t, ref+" to go", func() bool {
-		b.Clock.Advance(time.Minute)
-		return fetch(t, c, ref) == nil
-	})
 }

@@ -49,11 +49,17 @@ type declared settings
 // patterns are regular expressions, one of which has to match. Without any, everything matches.
 type patterns []forge.Pattern
 
+// everything is how Backstage's documentation writes a pattern that matches everything, as there were none.
+const everything = `[\s\S]*`
+
 // UnmarshalConfig compiles one or several.
 func (p *patterns) UnmarshalConfig(decode func(dst any) error) error {
 	var texts forge.Texts
 	if err := texts.UnmarshalConfig(decode); err != nil {
 		return err
+	}
+	if len(texts) == 1 && texts[0] == everything {
+		return nil
 	}
 	*p = make(patterns, len(texts))
 	for i, text := range texts {

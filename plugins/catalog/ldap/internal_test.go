@@ -5,7 +5,23 @@ import (
 	"testing"
 
 	"github.com/go-ldap/ldap/v3"
+
+	"github.com/portico-dev/portico/catalogmodel"
 )
+
+// TestLocation has the location of an entry be what JavaScript's encodeURIComponent makes of its distinguished name.
+func TestLocation(t *testing.T) {
+	t.Parallel()
+	e, err := catalogmodel.User.New("ada", catalogmodel.UserSpec{MemberOf: []string{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &provider{id: "default"}
+	got := p.located(e.WithAnnotation(catalogmodel.AnnotationLDAPDN, "cn=O'Neil (Ada) *!~+é/x,ou=people")).Annotation(catalogmodel.AnnotationManagedByLocation)
+	if want := "ldap://default/cn%3DO'Neil%20(Ada)%20*!~%2B%C3%A9%2Fx%2Cou%3Dpeople"; got != want {
+		t.Errorf("the location is %s, want %s", got, want)
+	}
+}
 
 // TestRecognize has those directories that OpenLDAP can't pretend to be.
 func TestRecognize(t *testing.T) {

@@ -2,12 +2,10 @@ package ldap_test
 
 import (
 	"context"
-	"encoding/json"
 	"maps"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	ldapclient "github.com/go-ldap/ldap/v3"
 	"go.uber.org/goleak"
@@ -17,6 +15,7 @@ import (
 	"github.com/portico-dev/portico/catalogmodel"
 	"github.com/portico-dev/portico/plugin"
 	"github.com/portico-dev/portico/plugins/catalog"
+	"github.com/portico-dev/portico/plugins/catalog/internal/served"
 	"github.com/portico-dev/portico/plugins/catalog/ldap"
 )
 
@@ -57,45 +56,7 @@ func ingest(t *testing.T, b *backendtest.Backend, n int) map[string]catalogmodel
 	if err := refresh(t, b); err != nil {
 		t.Fatal(err)
 	}
-	return entities(t, b, n)
-}
-
-func entities(t *testing.T, b *backendtest.Backend, n int) map[string]catalogmodel.Entity {
-	t.Helper()
-	c := b.As(t, "user:default/guest")
-	ticker := time.NewTicker(5 * time.Millisecond)
-	defer ticker.Stop()
-	deadline := time.After(time.Minute)
-	for {
-		found := map[string]catalogmodel.Entity{}
-		for _, e := range backendtest.JSON[[]catalogmodel.Entity](t, c.Get("/api/catalog/entities")) {
-			found[e.Ref().String()] = e
-		}
-		if len(found) == n {
-			return found
-		}
-		select {
-		case <-ticker.C:
-		case <-deadline:
-			t.Fatalf("the catalog has %v, not %d entities", slices.Sorted(maps.Keys(found)), n)
-		}
-	}
-}
-
-// like compares a part of an entity with JSON, without regard to the order of fields.
-func like(t *testing.T, what string, got catalogmodel.Value, want string) {
-	t.Helper()
-	text := func(raw []byte) string {
-		var x any
-		if err := json.Unmarshal(raw, &x); err != nil {
-			t.Fatal(err)
-		}
-		out, _ := json.Marshal(x)
-		return string(out)
-	}
-	if g, w := text(got.AppendJSON(nil)), text([]byte(want)); g != w {
-		t.Errorf("%s is\n%s, want\n%s", what, g, w)
-	}
+	return served.Entities(t, b, n)
 }
 
 func TestOrganisation(t *testing.T) {
@@ -113,13 +74,13 @@ func TestOrganisation(t *testing.T) {
 	}}))
 	all := ingest(t, b, 5)
 
-	like(t, "ada", all["user:default/ada"].Spec(), `{"profile": {"displayName": "ADA", "email": "ada@example.net", "picture": "https://example.net/ada.png",
+	served.Like(t, "ada", all["user:default/ada"].Spec(), `{"profile": {"displayName": "ADA", "email": "ada@example.net", "picture": "https://example.net/ada.png",
 		"x": {"y": [1, true]}}, "memberOf": ["group:default/leads", "group:default/team"]}`)
 	uuid := all["user:default/ada"].Annotation("backstage.io/ldap-uuid")
 	if len(uuid) != 36 {
 		t.Errorf("the unique id of ada is %q", uuid)
 	}
-	like(t, "the annotations of ada", all["user:default/ada"].Metadata().Get("annotations"), `{
+	served.Like(t, "the annotations of ada", all["user:default/ada"].Metadata().Get("annotations"), `{
 		"backstage.io/ldap-dn": "uid=ada,ou=people,dc=example,dc=net", "backstage.io/ldap-rdn": "ada", "backstage.io/ldap-uuid": "`+uuid+`",
 		"backstage.io/managed-by-location": "ldap://default/uid%3Dada%2Cou%3Dpeople%2Cdc%3Dexample%2Cdc%3Dnet",
 		"backstage.io/managed-by-origin-location": "ldap://default/uid%3Dada%2Cou%3Dpeople%2Cdc%3Dexample%2Cdc%3Dnet",
@@ -127,11 +88,11 @@ func TestOrganisation(t *testing.T) {
 	if got := all["user:default/ada"].Description(); got != "First" {
 		t.Errorf("the description is %q", got)
 	}
-	like(t, "team", all["group:default/team"].Spec(), `{"type": "unknown", "profile": {"displayName": "team"},
+	served.Like(t, "team", all["group:default/team"].Spec(), `{"type": "unknown", "profile": {"displayName": "team"},
 		"parent": "group:default/staff", "children": ["group:default/leads"]}`)
-	like(t, "staff", all["group:default/staff"].Spec(), `{"type": "unknown", "profile": {"displayName": "staff"},
+	served.Like(t, "staff", all["group:default/staff"].Spec(), `{"type": "unknown", "profile": {"displayName": "staff"},
 		"children": ["group:default/leads", "group:default/team"]}`)
-	like(t, "leads, which belong to two groups", all["group:default/leads"].Spec(), `{"type": "unknown", "profile": {"displayName": "leads"},
+	served.Like(t, "leads, which belong to two groups", all["group:default/leads"].Spec(), `{"type": "unknown", "profile": {"displayName": "leads"},
 		"parent": "group:default/staff", "children": []}`)
 	if got := all["group:default/team"].Description(); got != "All team" {
 		t.Errorf("the description is %q", got)
@@ -146,7 +107,7 @@ func TestOrganisation(t *testing.T) {
 	if err := refresh(t, b); err == nil || !strings.Contains(err.Error(), "connecting to "+d.url) {
 		t.Errorf("error is %v", err)
 	}
-	entities(t, b, 4)
+	served.Entities(t, b, 4)
 }
 
 // TestVendors has a server pretend to be others.
@@ -270,7 +231,7 @@ func TestTransformers(t *testing.T) {
 		})
 	})))
 	all := ingest(t, b, 2)
-	like(t, "the groups of ada", all["user:default/ada"].Get("spec", "memberOf"), `["group:default/team-a"]`)
+	served.Like(t, "the groups of ada", all["user:default/ada"].Get("spec", "memberOf"), `["group:default/team-a"]`)
 
 	again := plugin.NewModule("catalog", "again", plugin.Init(func(transforms ldap.Transforms) error {
 		keep := func(_ context.Context, _ *ldapclient.Entry, standard func() (catalogmodel.Entity, error)) (catalogmodel.Entity, error) {

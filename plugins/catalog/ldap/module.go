@@ -23,7 +23,7 @@ var configSchema []byte
 
 // Module adds the providers that `catalog.providers.ldapOrg` configures.
 func Module() plugin.Module {
-	return plugin.NewModule("catalog", "ldap-org-entity-provider",
+	return plugin.NewModule("catalog", "ldapOrgEntityProvider",
 		plugin.ConfigSchema(configSchema),
 		plugin.Provide(TransformsPoint, newTransforms),
 		plugin.Init(start),

@@ -121,13 +121,16 @@ func transform(ctx context.Context, t Transformer, entry *ldap.Entry, standard f
 	return e, err
 }
 
+// likeJavaScript makes of an escaped text what JavaScript's encodeURIComponent leaves it as.
+var likeJavaScript = strings.NewReplacer("+", "%20", "%21", "!", "%27", "'", "%28", "(", "%29", ")", "%2A", "*")
+
 // located adds where the entity comes from.
 func (p *provider) located(e catalogmodel.Entity) catalogmodel.Entity {
 	dn := e.Annotation(catalogmodel.AnnotationLDAPDN)
 	if dn == "" {
 		dn = e.Name()
 	}
-	location := "ldap://" + p.id + "/" + strings.ReplaceAll(url.QueryEscape(dn), "+", "%20")
+	location := "ldap://" + p.id + "/" + likeJavaScript.Replace(url.QueryEscape(dn))
 	for _, annotation := range []string{catalogmodel.AnnotationManagedByLocation, catalogmodel.AnnotationManagedByOriginLocation} {
 		if e.Annotation(annotation) == "" {
 			e = e.WithAnnotation(annotation, location)

@@ -26,7 +26,7 @@ var configSchema []byte
 
 // Module adds the providers that `catalog.providers.microsoftGraphOrg` configures.
 func Module() plugin.Module {
-	return plugin.NewModule("catalog", "microsoft-graph-org-entity-provider",
+	return plugin.NewModule("catalog", "microsoftGraphOrgEntityProvider",
 		plugin.ConfigSchema(configSchema),
 		plugin.Provide(TransformsPoint, newTransforms),
 		plugin.Init(start),

@@ -2,7 +2,6 @@ package msgraph_test
 
 import (
 	"context"
-	"encoding/json"
 	"io"
 	"maps"
 	"net/http"
@@ -21,6 +20,7 @@ import (
 	"github.com/portico-dev/portico/catalogmodel"
 	"github.com/portico-dev/portico/plugin"
 	"github.com/portico-dev/portico/plugins/catalog"
+	"github.com/portico-dev/portico/plugins/catalog/internal/served"
 	"github.com/portico-dev/portico/plugins/catalog/msgraph"
 )
 
@@ -55,40 +55,7 @@ func ingest(t *testing.T, b *backendtest.Backend, n int) map[string]catalogmodel
 	if err := refresh(t, b); err != nil {
 		t.Fatal(err)
 	}
-	c := b.As(t, "user:default/guest")
-	ticker := time.NewTicker(5 * time.Millisecond)
-	defer ticker.Stop()
-	deadline := time.After(20 * time.Second)
-	for {
-		found := map[string]catalogmodel.Entity{}
-		for _, e := range backendtest.JSON[[]catalogmodel.Entity](t, c.Get("/api/catalog/entities")) {
-			found[e.Ref().String()] = e
-		}
-		if len(found) == n {
-			return found
-		}
-		select {
-		case <-ticker.C:
-		case <-deadline:
-			t.Fatalf("the catalog has %v, not %d entities", slices.Sorted(maps.Keys(found)), n)
-		}
-	}
-}
-
-// like compares a part of an entity with JSON, without regard to the order of fields.
-func like(t *testing.T, what string, got catalogmodel.Value, want string) {
-	t.Helper()
-	text := func(raw []byte) string {
-		var x any
-		if err := json.Unmarshal(raw, &x); err != nil {
-			t.Fatal(err)
-		}
-		out, _ := json.Marshal(x)
-		return string(out)
-	}
-	if g, w := text(got.AppendJSON(nil)), text([]byte(want)); g != w {
-		t.Errorf("%s is\n%s, want\n%s", what, g, w)
-	}
+	return served.Entities(t, b, n)
 }
 
 // acme has people in teams in teams.
@@ -121,23 +88,23 @@ func TestTenant(t *testing.T) {
 		t.Fatalf("the catalog has %s", got)
 	}
 	ada := all["user:default/ada.l_acme.example"]
-	like(t, "ada", ada.Spec(), `{"profile": {"displayName": "Ada", "email": "Ada.L@acme.example", "picture": "data:image/jpeg;base64,cGhvdG8gMTIweDEyMCBvZiB1MQ=="},
+	served.Like(t, "ada", ada.Spec(), `{"profile": {"displayName": "Ada", "email": "Ada.L@acme.example", "picture": "data:image/jpeg;base64,cGhvdG8gMTIweDEyMCBvZiB1MQ=="},
 		"memberOf": ["group:default/team-a", "group:default/team_b"]}`)
-	like(t, "the annotations of ada", ada.Metadata().Get("annotations"), `{"graph.microsoft.com/user-id": "u1", "microsoft.com/email": "Ada.L@acme.example",
+	served.Like(t, "the annotations of ada", ada.Metadata().Get("annotations"), `{"graph.microsoft.com/user-id": "u1", "microsoft.com/email": "Ada.L@acme.example",
 		"backstage.io/managed-by-location": "msgraph:default/u1", "backstage.io/managed-by-origin-location": "msgraph:default/u1"}`)
-	like(t, "bob", all["user:default/bob_ext_acme.example"].Spec(), `{"profile": {"displayName": "Bob"}, "memberOf": ["group:default/team-a"]}`)
+	served.Like(t, "bob", all["user:default/bob_ext_acme.example"].Spec(), `{"profile": {"displayName": "Bob"}, "memberOf": ["group:default/team-a"]}`)
 	root := all["group:default/acme_inc"]
-	like(t, "the organisation", root.Spec(), `{"type": "root", "profile": {"displayName": "Acme  Inc"}, "children": ["group:default/all_of_engineering"]}`)
+	served.Like(t, "the organisation", root.Spec(), `{"type": "root", "profile": {"displayName": "Acme  Inc"}, "children": ["group:default/all_of_engineering"]}`)
 	if root.Annotation("graph.microsoft.com/tenant-id") != tenant || root.Description() != "Acme  Inc" {
 		t.Errorf("the organisation is %s", root)
 	}
 	engineering := all["group:default/all_of_engineering"]
-	like(t, "engineering", engineering.Spec(), `{"type": "team", "profile": {"displayName": "All of Engineering!", "email": "eng@acme.example"},
+	served.Like(t, "engineering", engineering.Spec(), `{"type": "team", "profile": {"displayName": "All of Engineering!", "email": "eng@acme.example"},
 		"children": ["group:default/team-a", "group:default/team_b"], "parent": "group:default/acme_inc"}`)
 	if engineering.Description() != "They build" || engineering.Annotation("graph.microsoft.com/group-id") != "g1" {
 		t.Errorf("engineering is %s", engineering)
 	}
-	like(t, "team A, in two groups", all["group:default/team-a"].Spec(), `{"type": "team", "profile": {"displayName": "Team A"}, "children": [],
+	served.Like(t, "team A, in two groups", all["group:default/team-a"].Spec(), `{"type": "team", "profile": {"displayName": "Team A"}, "children": [],
 		"parent": "group:default/all_of_engineering"}`)
 	if pages := g.asked("/v1.0/users"); len(pages) != 3 || pages[0].URL.Query().Get("$top") != "999" ||
 		pages[0].URL.Query().Get("$select") != "businessPhones,displayName,givenName,id,jobTitle,mail,mobilePhone,officeLocation,preferredLanguage,"+
@@ -350,7 +317,7 @@ func TestTransformers(t *testing.T) {
 	if got := strings.Join(slices.Sorted(maps.Keys(all)), " "); got != "group:default/all_of_engineering group:default/team-a user:default/u1 user:default/u2 user:default/u4" {
 		t.Errorf("the catalog has %s", got)
 	}
-	like(t, "ada's groups", all["user:default/u1"].Get("spec", "memberOf"), `["group:default/team-a"]`)
+	served.Like(t, "ada's groups", all["user:default/u1"].Get("spec", "memberOf"), `["group:default/team-a"]`)
 }
 
 // TestAmbientIdentities is not parallel: it sets the environment.

@@ -10,7 +10,7 @@ import (
 	"strconv"
 	"strings"
 
-	"go.yaml.in/yaml/v3"
+	"go.yaml.in/yaml/v4"
 )
 
 const (
@@ -98,10 +98,13 @@ func (l *library) plain(n, parent *yaml.Node, depth int) (*yaml.Node, error) {
 		c.Style = n.Style // {} and []
 	}
 	l.parents[c] = parent
-	for _, child := range n.Content {
+	for i, child := range n.Content {
 		plain, err := l.plain(child, c, depth+1)
 		if err != nil {
 			return nil, err
+		}
+		if n.Kind == yaml.MappingNode && i%2 == 0 && plain.Kind != yaml.ScalarNode {
+			return nil, fmt.Errorf("line %d: a key must be text, not an object or a list", child.Line)
 		}
 		c.Content = append(c.Content, plain)
 	}

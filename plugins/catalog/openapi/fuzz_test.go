@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"go.yaml.in/yaml/v3"
+	"go.yaml.in/yaml/v4"
 )
 
 // FuzzBundle has files that refer to each other in any way: what comes out is YAML whose references lead somewhere within it.
@@ -15,6 +15,7 @@ func FuzzBundle(f *testing.F) {
 	f.Add("a: {$ref: b.yaml}", "c: {$ref: 'b.yaml#/d'}\nd: {$ref: a.yaml}")
 	f.Add("a: {$ref: 'b.yaml#/c', x: 1}\nb: {$ref: 'b.yaml'}", "c: {d: [{$ref: '#/c'}]}")
 	f.Add("a: {$ref: 'b.yaml#/x/y/0'}\nb: {$ref: 'b.yaml#/x'}", "x: &x {y: [{$ref: '#/z', k: 1}]}\nz: {$ref: '#/x'}\nw: *x")
+	f.Add(": {$ref: b.yaml}", "  {$ref: 0000A}:")
 	f.Fuzz(func(t *testing.T, a, b string) {
 		files := files{
 			resolve: func(target, base string) (string, error) { return path.Join(path.Dir(base), target), nil },

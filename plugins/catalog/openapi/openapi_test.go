@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
-	"go.yaml.in/yaml/v3"
+	"go.yaml.in/yaml/v4"
 
 	"github.com/portico-dev/portico/backend"
 	"github.com/portico-dev/portico/backend/backendtest"
