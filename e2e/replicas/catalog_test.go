@@ -1,25 +1,19 @@
-// Package replicas_test has real processes share a catalog, and kills them.
 package replicas_test
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"math/rand/v2"
 	"net/http"
-	"os"
-	"os/exec"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/uptrace/bun"
 	"go.uber.org/fx"
-	"go.uber.org/fx/fxtest"
 
 	"github.com/portico-dev/portico/backend"
 	"github.com/portico-dev/portico/backend/backendtest"
@@ -27,16 +21,6 @@ import (
 	"github.com/portico-dev/portico/plugin"
 	"github.com/portico-dev/portico/plugins/catalog"
 	"github.com/portico-dev/portico/plugins/catalog/processor"
-	"github.com/portico-dev/portico/service"
-	"github.com/portico-dev/portico/service/config"
-	"github.com/portico-dev/portico/service/database"
-)
-
-// The environment of replicas, which are processes of this test's program, and of the test.
-const (
-	replicaVariable  = "PORTICO_TEST_REPLICA"       // the name of a replica; "last" brings no entities
-	databaseVariable = "PORTICO_TEST_DATABASE"      // backend.database as JSON
-	durationVariable = "PORTICO_TEST_KILL_DURATION" // how long replicas are killed; a minute or more finds more than the default
 )
 
 const (
@@ -45,49 +29,22 @@ const (
 	lease = interval * 3 / 2
 	// steady is the number of entities that never change.
 	steady = 40
-	last   = "last"
+	// last is the name of a replica that brings no entities.
+	last = "last"
 )
 
-func TestMain(m *testing.M) {
-	if name := os.Getenv(replicaVariable); name != "" {
-		if err := runReplica(name); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-		return
-	}
-	os.Exit(m.Run())
-}
-
-// runReplica is the program of a replica: a portal that works until its standard input ends.
-func runReplica(name string) error {
-	var section map[string]any
-	if err := json.Unmarshal([]byte(os.Getenv(databaseVariable)), &section); err != nil {
-		return err
-	}
-	b := backend.New(backend.Options{Config: config.Options{Dir: os.TempDir(), Overrides: map[string]any{
-		"backend": map[string]any{
-			"listen":   map[string]any{"host": "127.0.0.1", "port": 0},
-			"database": section,
-			"auth": map[string]any{"dangerouslyDisableDefaultAuthPolicy": true, "externalAccess": []any{
-				map[string]any{"type": "static", "options": map[string]any{"token": staticToken, "subject": "test"}}}},
-			"logger": map[string]any{"level": "warn"},
-		},
-		"catalog": map[string]any{"processingInterval": interval.String()},
-	}}})
-	b.Add(catalog.Plugin(), plugin.NewModule("catalog", "load", plugin.Init(
+// portal is a program with a catalog.
+func portal(name string, config object) []backend.Feature {
+	config["backend"].(object)["auth"] = object{"dangerouslyDisableDefaultAuthPolicy": true, "externalAccess": []any{
+		object{"type": "static", "options": object{"token": staticToken, "subject": "test"}}}}
+	config["catalog"] = object{"processingInterval": interval.String()}
+	return []backend.Feature{catalog.Plugin(), plugin.NewModule("catalog", "load", plugin.Init(
 		func(providers catalog.EntityProviders, processing catalog.Processing, db *bun.DB, lifecycle fx.Lifecycle, log *slog.Logger) {
 			l := &load{name: name, db: db, log: log}
 			providers.AddEntityProvider(l)
 			processing.AddProcessor(l)
 			lifecycle.Append(fx.StartStopHook(l.start, l.stop))
-		})))
-	if err := b.Start(context.Background()); err != nil {
-		return err
-	}
-	fmt.Println("ready", b.URL())
-	_, err := io.Copy(io.Discard, os.Stdin)
-	return errors.Join(err, b.Stop(context.Background()))
+		}))}
 }
 
 // load brings entities that change all the time, and writes down which were processed.
@@ -113,9 +70,6 @@ func (l *load) PreProcess(ctx context.Context, e catalogmodel.Entity, _ processo
 	_, err := l.db.ExecContext(ctx, "INSERT INTO runs (ref, replica, at) VALUES (?, ?, "+milliseconds+")", e.Ref().String(), l.name)
 	return e, err
 }
-
-// milliseconds is the time by PostgreSQL's clock.
-const milliseconds = "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS bigint)"
 
 func (l *load) start() {
 	ctx, cancel := context.WithCancel(context.Background())
@@ -172,94 +126,27 @@ func component(name string, version int) (catalogmodel.Entity, error) {
 		"spec": map[string]any{"type": "service", "lifecycle": "x", "owner": "team", "version": version, "dependsOn": []any{"component:steady-" + fmt.Sprint(version%steady)}}})
 }
 
-// process is a running replica.
-type process struct {
-	name, url string
-	cmd       *exec.Cmd
-	stdin     io.Closer
-}
-
-func startProcess(t *testing.T, name string, section []byte) *process {
-	t.Helper()
-	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), replicaVariable+"="+name, databaseVariable+"="+string(section))
-	var log strings.Builder
-	cmd.Stderr = &log
-	stdin, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill() // if it still runs
-		_ = cmd.Wait()
-		if t.Failed() {
-			t.Logf("replica %s:\n%s", name, &log)
-		}
-	})
-	for lines := bufio.NewScanner(stdout); lines.Scan(); {
-		if url, ok := strings.CutPrefix(lines.Text(), "ready "); ok {
-			return &process{name: name, url: url, cmd: cmd, stdin: stdin}
-		}
-	}
-	t.Fatalf("replica %s doesn't start", name)
-	return nil
-}
-
-// TestKilledReplicas kills replicas that work on one catalog. Each entity must be processed once an interval, whoever lives; what was brought
+// TestKilledCatalogs kills replicas that work on one catalog. Each entity must be processed once an interval, whoever lives; what was brought
 // must be served in the end; and nothing may wait for longer than a lease.
-func TestKilledReplicas(t *testing.T) {
+func TestKilledCatalogs(t *testing.T) {
 	t.Parallel()
-	duration := 8 * time.Second
-	if text := os.Getenv(durationVariable); text != "" {
-		var err error
-		if duration, err = time.ParseDuration(text); err != nil {
-			t.Fatal(err)
-		}
-	}
 	section := backendtest.PostgreSQL(t)
-	db := open(t, section)
-	for _, statement := range []string{
-		"CREATE TABLE runs (ref text, replica text, at bigint)",
-		"CREATE TABLE brought (ref text PRIMARY KEY, now integer, next integer)",
-	} {
-		if _, err := db.ExecContext(t.Context(), statement); err != nil {
-			t.Fatal(err)
-		}
-	}
-	encoded, err := json.Marshal(section)
-	if err != nil {
-		t.Fatal(err)
-	}
-	started := 0
-	next := func() *process {
-		started++
-		return startProcess(t, fmt.Sprintf("replica-%d", started), encoded)
-	}
-	replicas := []*process{next(), next(), next()}
-	imported(t, replicas[0].url)
+	db := open(t, section, "catalog",
+		"runs (ref text, replica text, at bigint)",
+		"brought (ref text PRIMARY KEY, now integer, next integer)",
+	)
+	fleet := startFleet(t, "catalogs", section)
+	imported(t, fleet.alive[0].url)
 	await(t, "the steady entities to be processed", func() bool {
 		return count(t, db, "SELECT count(DISTINCT ref) FROM runs WHERE ref LIKE '%/steady-%'") == steady
 	})
 	began := count(t, db, "SELECT "+milliseconds)
-	kills := 0
-	for end := time.Now().Add(duration); time.Now().Before(end); kills++ {
-		time.Sleep(time.Duration(500+rand.IntN(1500)) * time.Millisecond) // the moment of the kill is meant to be any
-		n := rand.IntN(len(replicas))
-		kill(t, replicas[n])
-		replicas[n] = next()
-	}
+	kills := fleet.kill(func(*process) {})
 	ended := count(t, db, "SELECT "+milliseconds)
-	for _, r := range replicas {
-		kill(t, r)
+	for _, r := range fleet.alive {
+		r.kill(t)
 	}
-	survivor := startProcess(t, last, encoded)
+	survivor := fleet.start(last)
 	await(t, "everything that was brought to be served", func() bool { return missing(t, db, survivor.url) == "" })
 	took := count(t, db, "SELECT "+milliseconds) - ended
 	await(t, "each steady entity to be processed by the last replica", func() bool {
@@ -268,9 +155,7 @@ func TestKilledReplicas(t *testing.T) {
 	takenOver := count(t, db, `SELECT max(first) FROM (SELECT min(at) AS first FROM runs WHERE ref LIKE '%/steady-%' AND replica = ? GROUP BY ref) AS firsts`,
 		last) - ended
 	await(t, "nothing to wait for its final form", func() bool { return count(t, db, "SELECT count(*) FROM stitch_queue") == 0 })
-	if err := errors.Join(survivor.stdin.Close(), survivor.cmd.Wait()); err != nil {
-		t.Errorf("the last replica didn't stop well: %v", err)
-	}
+	survivor.stop(t)
 
 	// Claims of an entity are an interval apart at least; when it is processed after that varies by less than another one.
 	window := ended - began
@@ -296,7 +181,7 @@ func TestKilledReplicas(t *testing.T) {
 		t.Errorf("%d entities were stored in part", lost)
 	}
 	t.Logf("%d kills in %dms; %d entities brought, %d processed; a steady one at most %d times, with pauses of at most %dms; the rest was taken over within %dms, and processed again within %dms",
-		kills+len(replicas), window, count(t, db, "SELECT count(*) FROM brought"), count(t, db, "SELECT count(*) FROM runs"), most, pause, took, takenOver)
+		kills+len(fleet.alive), window, count(t, db, "SELECT count(*) FROM brought"), count(t, db, "SELECT count(*) FROM runs"), most, pause, took, takenOver)
 }
 
 // imported brings the steady entities.
@@ -327,14 +212,6 @@ func imported(t *testing.T, url string) {
 
 // staticToken is that of an external program.
 const staticToken = "0123456789abcdef0123456789"
-
-func kill(t *testing.T, p *process) {
-	t.Helper()
-	if err := p.cmd.Process.Kill(); err != nil {
-		t.Fatal(err)
-	}
-	_ = p.cmd.Wait() // it was killed
-}
 
 // missing tells what of what was brought the replica does not serve, or nothing.
 func missing(t *testing.T, db *bun.DB, url string) string {
@@ -374,43 +251,3 @@ func missing(t *testing.T, db *bun.DB, url string) string {
 	}
 	return ""
 }
-
-func count(t *testing.T, db *bun.DB, query string, args ...any) (n int) {
-	t.Helper()
-	if err := db.NewRaw(query, args...).Scan(t.Context(), &n); err != nil {
-		t.Fatal(err)
-	}
-	return n
-}
-
-func await(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(time.Minute); !holds(); time.Sleep(50 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited in vain for %s", what)
-		}
-	}
-}
-
-// open opens the database of the catalog.
-func open(t *testing.T, section map[string]any) *bun.DB {
-	t.Helper()
-	lifecycle := fxtest.NewLifecycle(quiet{t})
-	manager, err := database.NewManager(config.Static(map[string]any{"backend": map[string]any{"database": section}}),
-		service.RootLogger{Logger: slog.New(slog.DiscardHandler)}, lifecycle)
-	if err != nil {
-		t.Fatal(err)
-	}
-	lifecycle.RequireStart()
-	t.Cleanup(func() { lifecycle.RequireStop() })
-	db, err := manager.Open(t.Context(), "catalog")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return db
-}
-
-// quiet leaves out what fxtest logs.
-type quiet struct{ testing.TB }
-
-func (quiet) Logf(string, ...any) {}
