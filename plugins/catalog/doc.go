@@ -67,12 +67,15 @@
 //	catalog_registered_locations_count
 //	catalog.processed.entities.count      by result: changed, unchanged, errors; entities that are processed anew count as changed
 //	catalog.processing.duration           of one entity, by result
+//	catalog.processors.duration           of one entity, by result: ok, failed
+//	catalog.processing.queue.delay        for how long an entity had been due when processing it began: what grows when the catalog falls behind
 //	catalog.stitched.entities.count       final entities that were made, by result: changed, unchanged
 //	catalog.stitching.queue.length        final entities that wait to be made
 //	catalog.events.scm.messages           by eventType: location, repository
 //
 // and beyond it catalog.events.scm.actions, by action (refresh, move, delete), and catalog.conflicts.count. Backstage's catalog_relations_count,
-// catalog.processors.duration, catalog.processing.queue.delay, catalog.stitching.duration and catalog.stitching.queue.delay are not there.
+// catalog.stitching.duration and catalog.stitching.queue.delay are not there: relations are not counted one by one, and final entities are made by
+// the thousand.
 //
 // # Permissions
 //

@@ -16,21 +16,34 @@ import (
 type metrics struct {
 	processed metric.Int64Counter
 	duration  metric.Float64Histogram
-	made      metric.Int64Counter
-	conflicts metric.Int64Counter
+	// processors is how long processors took, and delay for how long entities had been due when they were claimed.
+	processors, delay metric.Float64Histogram
+	made              metric.Int64Counter
+	conflicts         metric.Int64Counter
 	// scmMessages counts what source control told of, and scmActions what was done for it.
 	scmMessages, scmActions metric.Int64Counter
 }
 
 func newMetrics(meter metric.Meter, entities *index.Index, s *store.Store) (*metrics, error) {
 	m := &metrics{}
+	// From what is settled to what waits for a file until it gives up.
+	processingTimes := metric.WithExplicitBucketBoundaries(0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 120)
 	var err error
 	if m.processed, err = meter.Int64Counter("catalog.processed.entities.count",
 		metric.WithDescription("Entities that were processed, by how that went.")); err != nil {
 		return nil, fmt.Errorf("catalog: %w", err)
 	}
 	if m.duration, err = meter.Float64Histogram("catalog.processing.duration", metric.WithUnit("s"),
-		metric.WithDescription("How long processing one entity took.")); err != nil {
+		metric.WithDescription("How long processing one entity took."), processingTimes); err != nil {
+		return nil, fmt.Errorf("catalog: %w", err)
+	}
+	if m.processors, err = meter.Float64Histogram("catalog.processors.duration", metric.WithUnit("s"),
+		metric.WithDescription("How long the processors took for one entity."), processingTimes); err != nil {
+		return nil, fmt.Errorf("catalog: %w", err)
+	}
+	if m.delay, err = meter.Float64Histogram("catalog.processing.queue.delay", metric.WithUnit("s"),
+		metric.WithDescription("For how long an entity had been due when processing it began."),
+		metric.WithExplicitBucketBoundaries(0.1, 0.5, 1, 5, 10, 30, 60, 120, 300, 600, 1800, 3600)); err != nil {
 		return nil, fmt.Errorf("catalog: %w", err)
 	}
 	if m.made, err = meter.Int64Counter("catalog.stitched.entities.count",
@@ -96,6 +109,18 @@ func (m *metrics) took(ctx context.Context, duration time.Duration, result store
 	with := metric.WithAttributes(attribute.String("result", outcome))
 	m.processed.Add(ctx, 1, with)
 	m.duration.Record(ctx, duration.Seconds(), with)
+	outcome = "ok"
+	if result.JSON == nil && !result.Unchanged {
+		outcome = "failed"
+	}
+	m.processors.Record(ctx, duration.Seconds(), metric.WithAttributes(attribute.String("result", outcome)))
+}
+
+// waited measures for how long entities had been due.
+func (m *metrics) waited(ctx context.Context, delays []time.Duration) {
+	for _, delay := range delays {
+		m.delay.Record(ctx, delay.Seconds())
+	}
 }
 
 // stitched measures how many final entities were made.

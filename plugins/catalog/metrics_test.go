@@ -21,7 +21,7 @@ func TestMetrics(t *testing.T) {
 	text := scrape(t, b)
 	for _, want := range []string{
 		`catalog_entities_count{kind="Component"`, `catalog_processed_entities_count_total{`, `catalog_processing_duration_seconds_count{`,
-		`catalog_registered_locations_count`, `catalog_stitched_entities_count_total{`, `catalog_stitching_queue_length`,
+		`catalog_processors_duration_seconds_count{`, `le="0.0005"`, `catalog_processing_queue_delay_seconds_count`, `catalog_registered_locations_count`, `catalog_stitched_entities_count_total{`, `catalog_stitching_queue_length`,
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%s is not measured:\n%s", want, text)

@@ -116,7 +116,7 @@ func start(d deps) error {
 	engine := &ingest.Engine{
 		Store: s, Pipeline: pipeline, Clock: d.Clock, Log: d.Log,
 		Interval: settings.interval, KeepOrphans: settings.keepOrphans,
-		Took: measured.took, Processed: news.processed, Refused: news.refused,
+		Waited: measured.waited, Took: measured.took, Processed: news.processed, Refused: news.refused,
 	}
 	scm := &scmFollower{want: settings.scm, store: s, entities: entities, messages: measured.scmMessages, actions: measured.scmActions, wake: engine.Wake, log: d.Log}
 	if err := scm.follow(d.Events, d.SCMEvents.sources); err != nil {

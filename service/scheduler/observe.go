@@ -27,7 +27,8 @@ func newObserver(meter metric.Meter, tracer trace.Tracer, clock clockwork.Clock)
 	errs := make([]error, 4)
 	o.runs, errs[0] = meter.Int64Counter("backend_tasks.task.runs.count", metric.WithDescription("Total number of times a task has been run"))
 	o.duration, errs[1] = meter.Float64Histogram("backend_tasks.task.runs.duration", metric.WithUnit("s"),
-		metric.WithDescription("Histogram of task run durations"))
+		metric.WithDescription("Histogram of task run durations"),
+		metric.WithExplicitBucketBoundaries(0.01, 0.1, 0.5, 1, 5, 10, 30, 60, 300, 600, 1800, 3600, 10800))
 	o.lastStarted, errs[2] = meter.Float64Gauge("backend_tasks.task.runs.started", metric.WithUnit("s"),
 		metric.WithDescription("Epoch timestamp seconds when the task was last started"))
 	o.lastCompleted, errs[3] = meter.Float64Gauge("backend_tasks.task.runs.completed", metric.WithUnit("s"),

@@ -55,6 +55,8 @@ type Engine struct {
 	Interval time.Duration
 	// KeepOrphans leaves entities that nobody brings any more.
 	KeepOrphans bool
+	// Waited is told for how long entities have been due when they are claimed.
+	Waited func(context.Context, []time.Duration)
 	// Took is told how long processing an entity took, and what came of it.
 	Took func(context.Context, time.Duration, store.Result)
 	// Processed is told of results that differ from those before, after they are stored.
@@ -193,7 +195,8 @@ func (e *Engine) claim(ctx context.Context, f *flight) (int, error) {
 	if e.Interval == 0 {
 		settled = nil // what is due was asked for
 	}
-	work, claimed, err := e.Store.Claim(ctx, batch, e.next(), settled)
+	work, waited, err := e.Store.Claim(ctx, batch, e.next(), settled)
+	e.Waited(ctx, waited)
 	done := make(map[string]bool, len(f.done))
 	for _, result := range f.done {
 		done[result.Work.Ref] = true
@@ -205,7 +208,7 @@ func (e *Engine) claim(ctx context.Context, f *flight) (int, error) {
 		}
 		e.launch(ctx, f, w)
 	}
-	return claimed, err
+	return len(waited), err
 }
 
 // launch processes an entity in the background.

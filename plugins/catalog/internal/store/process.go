@@ -73,11 +73,12 @@ func (r Result) Digest(salt string) string {
 }
 
 // Claim hands out up to limit entities that are due, fewer if they are large, and makes them due again at next. Those that are settled, by
-// what is known of them without their JSON, need no processing: they are counted, but not handed out. Nil settles none.
-func (s *Store) Claim(ctx context.Context, limit int, next time.Time, settled func(Work) bool) (_ []Work, claimed int, err error) {
-	refs, err := s.claim(ctx, limit, next)
+// what is known of them without their JSON, need no processing: they are claimed, but not handed out. Nil settles none. Claim also answers for how
+// long each that is claimed has been due, in any order.
+func (s *Store) Claim(ctx context.Context, limit int, next time.Time, settled func(Work) bool) (_ []Work, waited []time.Duration, err error) {
+	refs, waited, err := s.claim(ctx, limit, next)
 	if err != nil {
-		return nil, 0, fmt.Errorf("catalog: claiming entities to process: %w", err)
+		return nil, nil, fmt.Errorf("catalog: claiming entities to process: %w", err)
 	}
 	var rows []ingestedRow
 	var rest []string
@@ -99,10 +100,10 @@ func (s *Store) Claim(ctx context.Context, limit int, next time.Time, settled fu
 		return err
 	})
 	if err != nil {
-		return nil, 0, fmt.Errorf("catalog: reading entities to process: %w", err)
+		return nil, nil, fmt.Errorf("catalog: reading entities to process: %w", err)
 	}
 	if err := s.Due(ctx, rest); err != nil {
-		return nil, 0, err
+		return nil, nil, err
 	}
 	work, failures := make([]Work, len(rows)), make([]error, len(rows))
 	each(len(rows), func(i int) {
@@ -110,9 +111,9 @@ func (s *Store) Claim(ctx context.Context, limit int, next time.Time, settled fu
 		work[i].JSON, work[i].Place, failures[i] = s.packer.unpackIngested(rows[i].Entity)
 	})
 	if err := errors.Join(failures...); err != nil {
-		return nil, 0, fmt.Errorf("catalog: reading entities to process: %w", err)
+		return nil, nil, fmt.Errorf("catalog: reading entities to process: %w", err)
 	}
-	return work, len(refs), nil
+	return work, waited, nil
 }
 
 type workRow struct {
@@ -128,16 +129,18 @@ func (r workRow) work() Work {
 	return Work{Ref: r.Ref, Hash: r.Hash, Memory: r.Memory, input: r.Input, asked: r.Asked}
 }
 
-func (s *Store) claim(ctx context.Context, limit int, next time.Time) (refs []string, err error) {
-	const due = "SELECT entity_ref FROM refresh_state WHERE next_update_at <= ? ORDER BY next_update_at LIMIT ?"
+// claim answers also for how long what it claims has been due.
+func (s *Store) claim(ctx context.Context, limit int, next time.Time) (refs []string, waited []time.Duration, err error) {
+	const due = "SELECT entity_ref, next_update_at FROM refresh_state WHERE next_update_at <= ? ORDER BY next_update_at LIMIT ?"
 	now := s.now().UnixMilli()
+	var rows []dueRow
 	// Mostly nothing is due, which is found out without a lock.
-	if err := s.db.NewRaw(due, now, 1).Scan(ctx, &refs); err != nil || len(refs) == 0 {
-		return nil, err
+	if err := s.db.NewRaw(due, now, 1).Scan(ctx, &rows); err != nil || len(rows) == 0 {
+		return nil, nil, err
 	}
 	tx, err := s.begin(ctx, s.db)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer func() {
 		if failure := rollback(tx); err == nil {
@@ -148,15 +151,24 @@ func (s *Store) claim(ctx context.Context, limit int, next time.Time) (refs []st
 	if s.db.Dialect().Name() != dialect.SQLite {
 		query += " FOR UPDATE SKIP LOCKED"
 	}
-	refs = nil
-	if err := tx.NewRaw(query, now, limit).Scan(ctx, &refs); err != nil || len(refs) == 0 {
-		return nil, err
+	rows = nil
+	if err := tx.NewRaw(query, now, limit).Scan(ctx, &rows); err != nil || len(rows) == 0 {
+		return nil, nil, err
+	}
+	for _, row := range rows {
+		refs = append(refs, row.Ref)
+		waited = append(waited, time.Duration(now-row.Due)*time.Millisecond)
 	}
 	slices.Sort(refs)
 	if err := execIn(ctx, tx, refs, "UPDATE refresh_state SET next_update_at = ? WHERE entity_ref IN (?)", next.UnixMilli()); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return refs, tx.Commit()
+	return refs, waited, tx.Commit()
+}
+
+type dueRow struct {
+	Ref string `bun:"entity_ref"`
+	Due int64  `bun:"next_update_at"`
 }
 
 // outcome is a result in the form that is stored.
