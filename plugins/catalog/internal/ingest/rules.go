@@ -59,7 +59,7 @@ func Read(cfg service.Config) ([]Location, *Rules, error) {
 		}
 	}
 	for i, r := range configured {
-		if err := rules.add(r, cfg.Has(fmt.Sprintf("catalog.rules.%d.locations", i)) || len(r.Locations) > 0); err != nil {
+		if err := rules.add(r, r.Locations != nil); err != nil {
 			return nil, nil, fmt.Errorf("catalog.rules[%d]: %w", i, err)
 		}
 	}
