@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -28,51 +29,32 @@ func newMetrics(meter metric.Meter, entities *index.Index, s *store.Store) (*met
 	m := &metrics{}
 	// From what is settled to what waits for a file until it gives up.
 	processingTimes := metric.WithExplicitBucketBoundaries(0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 120)
-	var err error
-	if m.processed, err = meter.Int64Counter("catalog.processed.entities.count",
-		metric.WithDescription("Entities that were processed, by how that went.")); err != nil {
-		return nil, fmt.Errorf("catalog: %w", err)
-	}
-	if m.duration, err = meter.Float64Histogram("catalog.processing.duration", metric.WithUnit("s"),
-		metric.WithDescription("How long processing one entity took."), processingTimes); err != nil {
-		return nil, fmt.Errorf("catalog: %w", err)
-	}
-	if m.processors, err = meter.Float64Histogram("catalog.processors.duration", metric.WithUnit("s"),
-		metric.WithDescription("How long the processors took for one entity."), processingTimes); err != nil {
-		return nil, fmt.Errorf("catalog: %w", err)
-	}
-	if m.delay, err = meter.Float64Histogram("catalog.processing.queue.delay", metric.WithUnit("s"),
+	errs := make([]error, 11)
+	m.processed, errs[0] = meter.Int64Counter("catalog.processed.entities.count",
+		metric.WithDescription("Entities that were processed, by how that went."))
+	m.duration, errs[1] = meter.Float64Histogram("catalog.processing.duration", metric.WithUnit("s"),
+		metric.WithDescription("How long processing one entity took."), processingTimes)
+	m.processors, errs[2] = meter.Float64Histogram("catalog.processors.duration", metric.WithUnit("s"),
+		metric.WithDescription("How long the processors took for one entity."), processingTimes)
+	m.delay, errs[3] = meter.Float64Histogram("catalog.processing.queue.delay", metric.WithUnit("s"),
 		metric.WithDescription("For how long an entity had been due when processing it began."),
-		metric.WithExplicitBucketBoundaries(0.1, 0.5, 1, 5, 10, 30, 60, 120, 300, 600, 1800, 3600)); err != nil {
-		return nil, fmt.Errorf("catalog: %w", err)
-	}
-	if m.made, err = meter.Int64Counter("catalog.stitched.entities.count",
-		metric.WithDescription("Final entities that were made, by whether they differ from those before.")); err != nil {
-		return nil, fmt.Errorf("catalog: %w", err)
-	}
-	if m.conflicts, err = meter.Int64Counter("catalog.conflicts.count",
-		metric.WithDescription("Entities that were refused, as somebody else had brought them.")); err != nil {
-		return nil, fmt.Errorf("catalog: %w", err)
-	}
-	if m.scmMessages, err = meter.Int64Counter("catalog.events.scm.messages",
-		metric.WithDescription("What source control told of, by whether it is about a file or a repository.")); err != nil {
-		return nil, fmt.Errorf("catalog: %w", err)
-	}
-	if m.scmActions, err = meter.Int64Counter("catalog.events.scm.actions",
-		metric.WithDescription("What was done because source control told of something.")); err != nil {
-		return nil, fmt.Errorf("catalog: %w", err)
-	}
-	_, err = meter.Int64ObservableGauge("catalog_entities_count", metric.WithDescription("Entities that are served, by kind."),
+		metric.WithExplicitBucketBoundaries(0.1, 0.5, 1, 5, 10, 30, 60, 120, 300, 600, 1800, 3600))
+	m.made, errs[4] = meter.Int64Counter("catalog.stitched.entities.count",
+		metric.WithDescription("Final entities that were made, by whether they differ from those before."))
+	m.conflicts, errs[5] = meter.Int64Counter("catalog.conflicts.count",
+		metric.WithDescription("Entities that were refused, as somebody else had brought them."))
+	m.scmMessages, errs[6] = meter.Int64Counter("catalog.events.scm.messages",
+		metric.WithDescription("What source control told of, by whether it is about a file or a repository."))
+	m.scmActions, errs[7] = meter.Int64Counter("catalog.events.scm.actions",
+		metric.WithDescription("What was done because source control told of something."))
+	_, errs[8] = meter.Int64ObservableGauge("catalog_entities_count", metric.WithDescription("Entities that are served, by kind."),
 		metric.WithInt64Callback(func(_ context.Context, o metric.Int64Observer) error {
 			for _, facet := range entities.Facets(nil, []string{"kind"})["kind"] {
 				o.Observe(int64(facet.Count), metric.WithAttributes(attribute.String("kind", facet.Value)))
 			}
 			return nil
 		}))
-	if err != nil {
-		return nil, fmt.Errorf("catalog: %w", err)
-	}
-	_, err = meter.Int64ObservableGauge("catalog.stitching.queue.length", metric.WithDescription("Final entities that wait to be made."),
+	_, errs[9] = meter.Int64ObservableGauge("catalog.stitching.queue.length", metric.WithDescription("Final entities that wait to be made."),
 		metric.WithInt64Callback(func(ctx context.Context, o metric.Int64Observer) error {
 			n, err := s.QueueLength(ctx)
 			if err == nil {
@@ -80,10 +62,7 @@ func newMetrics(meter metric.Meter, entities *index.Index, s *store.Store) (*met
 			}
 			return err
 		}))
-	if err != nil {
-		return nil, fmt.Errorf("catalog: %w", err)
-	}
-	_, err = meter.Int64ObservableGauge("catalog_registered_locations_count", metric.WithDescription("Locations that are registered over the API."),
+	_, errs[10] = meter.Int64ObservableGauge("catalog_registered_locations_count", metric.WithDescription("Locations that are registered over the API."),
 		metric.WithInt64Callback(func(ctx context.Context, o metric.Int64Observer) error {
 			all, err := s.Locations(ctx)
 			if err == nil {
@@ -91,7 +70,7 @@ func newMetrics(meter metric.Meter, entities *index.Index, s *store.Store) (*met
 			}
 			return err
 		}))
-	if err != nil {
+	if err := errors.Join(errs...); err != nil {
 		return nil, fmt.Errorf("catalog: %w", err)
 	}
 	return m, nil
