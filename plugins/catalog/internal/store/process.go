@@ -341,6 +341,8 @@ func (w *writer) save(ctx context.Context, refs []string, outcomes map[string]ou
 	if err := w.ingest(ctx, emitted, taken); err != nil {
 		return nil, err
 	}
+	// Several may lead to the same place, and to what stands there. Either form of it will do.
+	taken.conflicts = slices.DeleteFunc(taken.conflicts, func(c Conflict) bool { return c.Key == c.Existing })
 	retry(first, outcomes, taken.conflicts)
 	retry(succeeded, outcomes, taken.conflicts)
 	if err := insert(ctx, w, first); err != nil {

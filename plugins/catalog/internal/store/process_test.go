@@ -61,6 +61,46 @@ func TestDueWhileProcessed(t *testing.T) {
 	}
 }
 
+// TestBroughtTwiceAtOnce has two entities lead to the same one at the same time, by the same location key but not quite alike: a file that is
+// registered and also a target of a Location. Both have brought it then, so that it stays when one of them goes.
+func TestBroughtTwiceAtOnce(t *testing.T) {
+	t.Parallel()
+	onEachDatabase(t, func(t *testing.T, db *bun.DB) {
+		ctx := t.Context()
+		now := time.UnixMilli(1_000_000)
+		s := store.New(db, func() time.Time { return now }, func(context.Context, []store.Change) {})
+		made := func(name, title string) catalogmodel.Entity {
+			e, err := catalogmodel.EntityOf(map[string]any{"apiVersion": "v1", "kind": "Component", "metadata": map[string]any{"name": name, "title": title}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return e
+		}
+		if _, err := s.Replace(ctx, "p", slices.Values([]store.Ingested{{Entity: made("a", "")}, {Entity: made("b", "")}})); err != nil {
+			t.Fatal(err)
+		}
+		work, _, err := s.Claim(ctx, 10, now.Add(time.Minute), nil)
+		if err != nil || len(work) != 2 {
+			t.Fatal(len(work), err)
+		}
+		var results []store.Result
+		for _, w := range work {
+			results = append(results, store.Result{Work: w, JSON: w.JSON, Emitted: []store.Ingested{{Entity: made("c", "of "+w.Ref), LocationKey: "file"}}})
+		}
+		_, conflicts, err := s.Save(ctx, results, time.Time{})
+		if err != nil || len(conflicts) > 0 {
+			t.Errorf("%d conflicts, %v", len(conflicts), err)
+		}
+		var sources []string
+		if err := db.NewRaw("SELECT source FROM refresh_state_references WHERE target_entity_ref = 'component:default/c' ORDER BY source").Scan(ctx, &sources); err != nil {
+			t.Fatal(err)
+		}
+		if want := []string{"component:default/a", "component:default/b"}; !slices.Equal(sources, want) {
+			t.Errorf("it is brought by %q, want %q", sources, want)
+		}
+	})
+}
+
 // bring has a provider bring one entity.
 func bring(ctx context.Context, s *store.Store, title string) error {
 	e, err := catalogmodel.EntityOf(map[string]any{"apiVersion": "v1", "kind": "Component", "metadata": map[string]any{"name": "a", "title": title}})
