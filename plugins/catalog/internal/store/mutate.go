@@ -309,6 +309,23 @@ func (w *writer) unreference(ctx context.Context, source string, targets []strin
 	return nil
 }
 
+// askAgain has those processed as if they had never been that lead to the targets, so that they bring them in their own form.
+func (w *writer) askAgain(ctx context.Context, targets []string) error {
+	rows, err := selectIn[referenceRow](ctx, w, targets, references)
+	if err != nil {
+		return fmt.Errorf("reading references: %w", err)
+	}
+	sources := map[string]bool{}
+	for _, row := range rows {
+		sources[row.Source] = true
+	}
+	refs := slices.Collect(maps.Keys(sources)) // providers are not among those that are processed
+	if err := execIn(ctx, w, refs, "UPDATE processed_entities SET result_hash = '', memory = '' WHERE entity_ref IN (?)"); err != nil {
+		return fmt.Errorf("forgetting results: %w", err)
+	}
+	return w.due(ctx, refs)
+}
+
 // deleteUnreferenced deletes those of the entities that nobody brings any more, and then what only those had brought.
 func (w *writer) deleteUnreferenced(ctx context.Context, refs []string) error {
 	for len(refs) > 0 {
@@ -318,6 +335,9 @@ func (w *writer) deleteUnreferenced(ctx context.Context, refs []string) error {
 			return fmt.Errorf("looking for references: %w", err)
 		}
 		set := refSet(held)
+		if err := w.askAgain(ctx, slices.Collect(maps.Keys(set))); err != nil {
+			return err
+		}
 		gone := slices.DeleteFunc(slices.Clone(refs), func(ref string) bool { return set[ref] })
 		if refs, err = w.delete(ctx, gone); err != nil {
 			return err
@@ -348,19 +368,7 @@ func (s *Store) DeleteByUID(ctx context.Context, uid string) error {
 
 // uproot deletes an entity whoever brings it.
 func (w *writer) uproot(ctx context.Context, ref string) error {
-	parents, err := selectIn[referenceRow](ctx, w, []string{ref}, references)
-	if err != nil {
-		return fmt.Errorf("reading references: %w", err)
-	}
-	refs := make([]string, len(parents))
-	for i, row := range parents {
-		refs[i] = row.Source
-	}
-	// They are processed as if they had never been, so that they bring it back if it is still there.
-	if err := execIn(ctx, w, refs, "UPDATE processed_entities SET result_hash = '', memory = '' WHERE entity_ref IN (?)"); err != nil {
-		return fmt.Errorf("forgetting results: %w", err)
-	}
-	if err := w.due(ctx, refs); err != nil {
+	if err := w.askAgain(ctx, []string{ref}); err != nil { // it comes back if it is still there
 		return err
 	}
 	children, err := w.delete(ctx, []string{ref})
@@ -374,7 +382,7 @@ func (w *writer) uproot(ctx context.Context, ref string) error {
 	for _, child := range children {
 		orphans[child] = true
 	}
-	if err := w.leave(ctx, children); err != nil {
+	if err := errors.Join(w.leave(ctx, children), w.askAgain(ctx, children)); err != nil {
 		return err
 	}
 	return w.queue(ctx, orphans)

@@ -62,7 +62,8 @@ func TestDueWhileProcessed(t *testing.T) {
 }
 
 // TestBroughtTwiceAtOnce has two entities lead to the same one at the same time, by the same location key but not quite alike: a file that is
-// registered and also a target of a Location. Both have brought it then, so that it stays when one of them goes.
+// registered and also a target of a Location. Both have brought it then, so that it stays, in the form of the other, when
+// one of them goes.
 func TestBroughtTwiceAtOnce(t *testing.T) {
 	t.Parallel()
 	onEachDatabase(t, func(t *testing.T, db *bun.DB) {
@@ -97,6 +98,21 @@ func TestBroughtTwiceAtOnce(t *testing.T) {
 		}
 		if want := []string{"component:default/a", "component:default/b"}; !slices.Equal(sources, want) {
 			t.Errorf("it is brought by %q, want %q", sources, want)
+		}
+
+		// The other one is asked for its form of it.
+		if _, _, err := s.Claim(ctx, 10, now.Add(time.Minute), nil); err != nil { // what is due already
+			t.Fatal(err)
+		}
+		i := slices.IndexFunc(results, func(r store.Result) bool { return r.Work.Ref == "component:default/a" })
+		left := results[i]
+		left.Emitted = nil
+		if _, _, err := s.Save(ctx, []store.Result{left}, time.Time{}); err != nil {
+			t.Fatal(err)
+		}
+		work, _, err = s.Claim(ctx, 10, now.Add(time.Minute), nil)
+		if err != nil || len(work) != 1 || work[0].Ref != "component:default/b" || work[0].Hash != "" {
+			t.Errorf("due are %+v, %v", work, err)
 		}
 	})
 }
