@@ -14,6 +14,9 @@ import (
 	"github.com/portico-dev/portico/plugins/auth/guest"
 	"github.com/portico-dev/portico/plugins/catalog"
 	"github.com/portico-dev/portico/plugins/catalog/unprocessed"
+	"github.com/portico-dev/portico/plugins/events"
+	githubevents "github.com/portico-dev/portico/plugins/events/github"
+	gitlabevents "github.com/portico-dev/portico/plugins/events/gitlab"
 	"github.com/portico-dev/portico/plugins/permission"
 	"github.com/portico-dev/portico/plugins/permission/allowall"
 	"github.com/portico-dev/portico/plugins/permission/rbac"
@@ -26,6 +29,7 @@ func main() {
 		auth.Plugin(),
 		guest.Module(),
 		catalog.Plugin(), unprocessed.Module(),
+		events.Plugin(), githubevents.Module(), gitlabevents.Module(),
 		permission.Plugin(), backend.Loader(policy),
 	)
 }

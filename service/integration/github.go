@@ -24,6 +24,17 @@ type GitHub struct {
 // Type implements Integration.
 func (*GitHub) Type() string { return "github" }
 
+// WebhookSecrets are the secrets of the webhooks of those of the server's GitHub Apps that have one.
+func (g *GitHub) WebhookSecrets() []string {
+	var secrets []string
+	for _, app := range g.apps {
+		if app.webhookSecret != "" {
+			secrets = append(secrets, app.webhookSecret)
+		}
+	}
+	return secrets
+}
+
 // Parse implements Integration.
 func (g *GitHub) Parse(rawURL string) (Location, error) {
 	u, err := ParseURL(rawURL)

@@ -44,6 +44,7 @@ type githubApp struct {
 	signer        jose.Signer
 	owners        []string // in lower case; nil for all
 	publicAccess  bool
+	webhookSecret string
 	api           *url.URL
 	client        *tokenClient
 	installations cached[[]installation]
@@ -77,7 +78,10 @@ func newGitHubApp(s githubAppSettings, api *url.URL, client *tokenClient) (*gith
 	if err != nil {
 		return nil, fmt.Errorf("can't sign with the key: %w", err)
 	}
-	app := &githubApp{id: s.AppID, signer: signer, publicAccess: s.PublicAccess, api: api, client: client, tokens: map[int64]*cached[installationToken]{}}
+	app := &githubApp{
+		id: s.AppID, signer: signer, publicAccess: s.PublicAccess, webhookSecret: s.WebhookSecret, api: api, client: client,
+		tokens: map[int64]*cached[installationToken]{},
+	}
 	for _, owner := range s.AllowedInstallationOwners {
 		app.owners = append(app.owners, strings.ToLower(owner))
 	}

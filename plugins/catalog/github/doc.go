@@ -27,8 +27,9 @@
 // # Events
 //
 // Between runs, the catalog follows events of the topics github.push and github.repository, and for people github.membership,
-// github.organization, github.team and github.installation, which a webhook or another source publishes to the events service. An event
-// says where to look: repositories have to be of the configured server and organizations, and people are asked for at GitHub.
+// github.organization, github.team and github.installation, which a webhook (see package plugins/events/github) or another source publishes to
+// the events service. An event says where to look: repositories have to be of the configured server and organizations, and people are asked for
+// at GitHub.
 //
 // With catalog.scmEvents, the locations that users have registered follow the same topics: what a push to the default branch changes is
 // processed anew, and files, repositories and branches that are renamed or gone are so in the catalog.

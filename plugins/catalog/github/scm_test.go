@@ -1,7 +1,13 @@
 package github_test
 
 import (
+	"bytes"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -9,6 +15,8 @@ import (
 	"github.com/portico-dev/portico/backend/backendtest"
 	"github.com/portico-dev/portico/plugins/catalog/github"
 	"github.com/portico-dev/portico/plugins/catalog/internal/served"
+	"github.com/portico-dev/portico/plugins/events"
+	webhooks "github.com/portico-dev/portico/plugins/events/github"
 )
 
 // registered are the targets of the registered locations, without the server.
@@ -78,4 +86,44 @@ func TestRegisteredLocationsFollow(t *testing.T) {
 		slices.Sort(step.want)
 		served.Await(t, fmt.Sprint("the locations ", step.want), func() bool { return slices.Equal(s.registered(c), step.want) })
 	}
+}
+
+// TestWebhook has GitHub tell of a push by a signed webhook, which makes the registered location follow.
+func TestWebhook(t *testing.T) {
+	t.Parallel()
+	s := newGitHub(t)
+	s.files = map[string]string{}
+	s.commits = map[string][]object{"moves": {{"status": "renamed", "previous_filename": "a.yaml", "filename": "b.yaml"}}}
+	const secret = "of the webhook"
+	b := start(t, github.Module(), events.Plugin(), webhooks.Module(), s.config(token, nil), backendtest.Config(object{
+		"catalog": object{"scmEvents": true},
+		"events":  object{"modules": object{"github": object{"webhookSecret": secret}}},
+	}))
+	c := b.As(t, "user:default/guest")
+	if res := c.Post("/api/catalog/locations", object{"type": "url", "target": s.URL + "/acme/shop/blob/main/a.yaml"}); res.StatusCode != 201 {
+		t.Fatalf("registering: status %d", res.StatusCode)
+	}
+	payload, err := json.Marshal(push(s.payload("acme", "shop", nil), "refs/heads/main", object{"id": "moves", "added": []string{"b.yaml"}, "removed": []string{"a.yaml"}}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, b.URL()+"/api/events/http/github", bytes.NewReader(payload))
+	if err != nil {
+		t.Fatal(err)
+	}
+	mac := hmac.New(sha256.New, []byte(secret))
+	mac.Write(payload)
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("X-GitHub-Event", "push")
+	req.Header.Set("X-Hub-Signature-256", "sha256="+hex.EncodeToString(mac.Sum(nil)))
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = res.Body.Close()
+	if res.StatusCode != http.StatusAccepted {
+		t.Errorf("the webhook is answered with %s", res.Status)
+	}
+	want := []string{"/acme/shop/blob/main/b.yaml"}
+	served.Await(t, fmt.Sprint("the locations ", want), func() bool { return slices.Equal(s.registered(c), want) })
 }

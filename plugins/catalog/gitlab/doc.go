@@ -25,8 +25,8 @@
 // # Events
 //
 // Between runs, the catalog follows events of the topics gitlab.push, gitlab.group_create, gitlab.group_destroy, gitlab.group_rename,
-// gitlab.user_create, gitlab.user_destroy, gitlab.user_add_to_group and gitlab.user_remove_from_group, which a webhook or another source
-// publishes to the events service. An event says where to look: what it is about is asked for at GitLab.
+// gitlab.user_create, gitlab.user_destroy, gitlab.user_add_to_group and gitlab.user_remove_from_group, which a webhook (see package
+// plugins/events/gitlab) or another source publishes to the events service. An event says where to look: what it is about is asked for at GitLab.
 //
 // With catalog.scmEvents, the locations that users have registered follow gitlab.push and, of system hooks, gitlab.project_destroy,
 // gitlab.project_rename and gitlab.project_transfer: what a push to the default branch changes is processed anew, and files and projects
