@@ -1,6 +1,7 @@
 package catalog_test
 
 import (
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -52,5 +53,35 @@ func TestPatternsOfFiles(t *testing.T) {
 		if strings.Contains(status, not) {
 			t.Errorf("the status of the Location has %q:\n%s", not, status)
 		}
+	}
+}
+
+// TestDuplicatesInOneLocation adds to a file what another file of the same Location has already. The one that was there first stays.
+func TestDuplicatesInOneLocation(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	write(t, dir, "a.yaml", component("a", "team"))
+	write(t, dir, "b.yaml", component("twice", "first"))
+	all := write(t, dir, "all.yaml", "apiVersion: backstage.io/v1alpha1\nkind: Location\nmetadata: { name: all }\nspec: { targets: [./a.yaml, ./b.yaml] }\n")
+	b := backendtest.Start(t, catalog.Plugin(), located(all))
+	c := settle(t, b, 4)
+	uid := entity(t, c, "component/default/twice")["metadata"].(map[string]any)["uid"]
+
+	write(t, dir, "a.yaml", component("a", "team")+component("twice", "second")+component("twice", "third"))
+	if res := c.Post("/api/catalog/refresh", map[string]string{"entityRef": "location:default/all"}); res.StatusCode != http.StatusOK {
+		t.Fatalf("refreshing: status %d", res.StatusCode)
+	}
+	const a, other = "a.yaml:12: component:default/twice is declared a second time", "b.yaml:2: component:default/twice is declared a second time"
+	await(t, "the duplicates to be reported", func() bool {
+		status := errorsOf(t, c, "location/default/all")
+		return strings.Contains(status, a) && strings.Contains(status, other)
+	})
+	e := entity(t, c, "component/default/twice")
+	metadata := e["metadata"].(map[string]any)
+	if owner := e["spec"].(map[string]any)["owner"]; owner != "first" || metadata["uid"] != uid {
+		t.Errorf("it is the one of %v, with the uid %v, before %v", owner, metadata["uid"], uid)
+	}
+	if orphan := metadata["annotations"].(map[string]any)["backstage.io/orphan"]; orphan != nil {
+		t.Error("it is an orphan")
 	}
 }

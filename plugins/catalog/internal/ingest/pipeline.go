@@ -112,7 +112,7 @@ func (p *Pipeline) Process(ctx context.Context, work store.Work) store.Result {
 // attempt processes one entity. Targets that are still what last says are passed over.
 func (p *Pipeline) attempt(ctx context.Context, work store.Work, last memory) *run {
 	run := &run{
-		Pipeline: p, result: store.Result{Work: work}, seen: map[string]bool{work.Ref: true}, alone: true,
+		Pipeline: p, result: store.Result{Work: work}, seen: map[string]string{work.Ref: ""}, alone: true,
 		last: last, caches: map[string]processor.Cache{},
 	}
 	e, err := catalogmodel.ParseJSON(work.JSON)
@@ -139,7 +139,7 @@ type run struct {
 	*Pipeline
 	result store.Result
 	from   processor.Source
-	seen   map[string]bool // refs of entities that were emitted, and the entity's own
+	seen   map[string]string // the location keys of entities that were emitted, by their refs; and the entity's own ref
 
 	last, next memory
 	caches     map[string]processor.Cache
@@ -307,20 +307,22 @@ func (r *run) emit(ctx context.Context, emitted processor.Emitted) {
 	if ref == r.result.Work.Ref && location == r.from.Location {
 		return // a Location may point to where it stands itself, by a pattern for instance
 	}
-	if r.seen[ref] {
-		r.report(ctx, location, service.ConflictError.Errorf("%s: %s is declared a second time; the first one counts", place(e), ref))
-		return
+	key := emitted.LocationKey
+	if key == "" {
+		key = location.String()
+	}
+	if first, again := r.seen[ref]; again {
+		r.report(ctx, location, service.ConflictError.Errorf("%s: %s is declared a second time; the one that was there first counts", place(e), ref))
+		if first == key || ref == r.result.Work.Ref {
+			return
+		}
 	}
 	if !r.rules.Allow(e, r.from.Origin) {
 		r.report(ctx, location, service.NotAllowedError.Errorf("%s: entity %s at %s, originated at %s, is not of an allowed kind for that location (see catalog.rules)",
 			place(e), ref, location, r.from.Origin))
 		return
 	}
-	r.seen[ref] = true
-	key := emitted.LocationKey
-	if key == "" {
-		key = location.String()
-	}
+	r.seen[ref] = key
 	e = e.WithAnnotation(catalogmodel.AnnotationManagedByOriginLocation, r.from.Origin.String()).
 		WithAnnotation(catalogmodel.AnnotationManagedByLocation, location.String())
 	r.result.Emitted = append(r.result.Emitted, store.Ingested{Entity: e, LocationKey: key, Place: r.doubt(emitted.Entity)})
