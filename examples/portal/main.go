@@ -20,6 +20,7 @@ import (
 	"github.com/portico-dev/portico/plugins/permission"
 	"github.com/portico-dev/portico/plugins/permission/allowall"
 	"github.com/portico-dev/portico/plugins/permission/rbac"
+	"github.com/portico-dev/portico/plugins/usersettings"
 	"github.com/portico-dev/portico/service"
 )
 
@@ -31,6 +32,7 @@ func main() {
 		catalog.Plugin(), unprocessed.Module(),
 		events.Plugin(), githubevents.Module(), gitlabevents.Module(),
 		permission.Plugin(), backend.Loader(policy),
+		usersettings.Plugin(),
 	)
 }
 
