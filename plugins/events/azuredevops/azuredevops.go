@@ -12,39 +12,15 @@
 package azuredevops
 
 import (
-	"errors"
-
 	"github.com/portico-dev/portico/plugin"
-	"github.com/portico-dev/portico/plugins/events"
 	"github.com/portico-dev/portico/plugins/events/internal/webhook"
 	"github.com/portico-dev/portico/service"
-	"github.com/portico-dev/portico/service/config"
 )
-
-const (
-	topic       = "azureDevOps"
-	settingsKey = "events.modules.azureDevOps"
-)
-
-type settings struct {
-	WebhookSecret string `schema:"visibility=secret" doc:"What the header x-ado-webhook-secret of service hooks says."`
-}
 
 // Module takes the events of service hooks of Azure DevOps.
 func Module() plugin.Module {
-	return plugin.NewModule("events", "azure-dev-ops-webhook", plugin.ConfigSchema(config.SchemaOf[settings](settingsKey)), plugin.Init(start))
-}
-
-func start(cfg service.Config, bus service.Events, ingresses events.Ingresses) error {
-	var s settings
-	if err := cfg.Decode(settingsKey, &s); err != nil {
-		return err
-	}
-	var opened error
-	if s.WebhookSecret != "" {
-		opened = ingresses.AddHTTPPostIngress(events.HTTPPostIngress{
-			Topic: topic, Validate: webhook.Secret("X-Ado-Webhook-Secret", s.WebhookSecret, "invalid webhook secret"),
-		})
-	}
-	return errors.Join(opened, webhook.Route(bus, topic, func(e service.Event) string { return webhook.Field(e, "eventType") }))
+	return webhook.Sender{
+		ID: "azure-dev-ops-webhook", Topic: "azureDevOps", Header: "X-Ado-Webhook-Secret", Refusal: "invalid webhook secret",
+		Below: func(e service.Event) string { return webhook.Field(e, "eventType") },
+	}.Module()
 }

@@ -12,37 +12,15 @@
 package gitlab
 
 import (
-	"errors"
-
 	"github.com/portico-dev/portico/plugin"
-	"github.com/portico-dev/portico/plugins/events"
 	"github.com/portico-dev/portico/plugins/events/internal/webhook"
 	"github.com/portico-dev/portico/service"
-	"github.com/portico-dev/portico/service/config"
 )
-
-const (
-	topic       = "gitlab"
-	settingsKey = "events.modules.gitlab"
-)
-
-type settings struct {
-	WebhookSecret string `schema:"visibility=secret" doc:"The secret token of the webhooks."`
-}
 
 // Module takes the events of webhooks of GitLab.
 func Module() plugin.Module {
-	return plugin.NewModule("events", "gitlab-webhook", plugin.ConfigSchema(config.SchemaOf[settings](settingsKey)), plugin.Init(start))
-}
-
-func start(cfg service.Config, bus service.Events, ingresses events.Ingresses) error {
-	var s settings
-	if err := cfg.Decode(settingsKey, &s); err != nil {
-		return err
-	}
-	var opened error
-	if s.WebhookSecret != "" {
-		opened = ingresses.AddHTTPPostIngress(events.HTTPPostIngress{Topic: topic, Validate: webhook.Secret("X-Gitlab-Token", s.WebhookSecret, "invalid token")})
-	}
-	return errors.Join(opened, webhook.Route(bus, topic, func(e service.Event) string { return webhook.Field(e, "object_kind", "event_name") }))
+	return webhook.Sender{
+		ID: "gitlab-webhook", Topic: "gitlab", Header: "X-Gitlab-Token", Refusal: "invalid token",
+		Below: func(e service.Event) string { return webhook.Field(e, "object_kind", "event_name") },
+	}.Module()
 }

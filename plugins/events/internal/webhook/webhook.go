@@ -6,9 +6,12 @@ import (
 	"context"
 	"crypto/subtle"
 	"encoding/json"
+	"errors"
 
+	"github.com/portico-dev/portico/plugin"
 	"github.com/portico-dev/portico/plugins/events"
 	"github.com/portico-dev/portico/service"
+	"github.com/portico-dev/portico/service/config"
 )
 
 // longest is how long a topic may be below another one.
@@ -53,13 +56,46 @@ func Field(e service.Event, names ...string) string {
 	return ""
 }
 
-// Secret is a check for the secret that a header has to carry. What was checked is not in the metadata of the event.
-func Secret(header, secret, refusal string) func(context.Context, *events.Request) error {
+// Sender is a forge whose webhooks show a secret in a header.
+type Sender struct {
+	// ID is that of the module.
+	ID string
+	// Topic is that of the events, and where the secret is in the configuration: events.modules.<topic>.webhookSecret.
+	Topic string
+	// Header has the secret, and Refusal is what a request without it is answered.
+	Header, Refusal string
+	// Below names the topic below, as for [Route].
+	Below func(service.Event) string
+}
+
+type settings struct {
+	WebhookSecret string `schema:"visibility=secret" doc:"The secret that webhooks show. Without it, none are taken."`
+}
+
+// Module is the module of the events plugin that receives the sender's webhooks, if there is a secret.
+func (s Sender) Module() plugin.Module {
+	key := "events.modules." + s.Topic
+	return plugin.NewModule("events", s.ID, plugin.ConfigSchema(config.SchemaOf[settings](key)),
+		plugin.Init(func(cfg service.Config, bus service.Events, ingresses events.Ingresses) error {
+			var read settings
+			if err := cfg.Decode(key, &read); err != nil {
+				return err
+			}
+			var opened error
+			if read.WebhookSecret != "" {
+				opened = ingresses.AddHTTPPostIngress(events.HTTPPostIngress{Topic: s.Topic, Validate: s.shows(read.WebhookSecret)})
+			}
+			return errors.Join(opened, Route(bus, s.Topic, s.Below))
+		}))
+}
+
+// shows is a check for the secret. What was checked is not in the metadata of the event.
+func (s Sender) shows(secret string) func(context.Context, *events.Request) error {
 	return func(_ context.Context, r *events.Request) error {
-		if subtle.ConstantTimeCompare([]byte(r.Header.Get(header)), []byte(secret)) == 0 {
-			return service.NotAllowedError.Errorf("%s", refusal)
+		if subtle.ConstantTimeCompare([]byte(r.Header.Get(s.Header)), []byte(secret)) == 0 {
+			return service.NotAllowedError.Errorf("%s", s.Refusal)
 		}
-		r.Header.Del(header)
+		r.Header.Del(s.Header)
 		return nil
 	}
 }
