@@ -302,11 +302,12 @@ func refSet(rows []stitchRow) map[string]bool {
 	return set
 }
 
+// unreference notes that the source does not bring the targets any more. Others who do are asked again.
 func (w *writer) unreference(ctx context.Context, source string, targets []string) error {
 	if err := execIn(ctx, w, targets, "DELETE FROM refresh_state_references WHERE source = ? AND target_entity_ref IN (?)", source); err != nil {
 		return fmt.Errorf("deleting references: %w", err)
 	}
-	return nil
+	return w.askAgain(ctx, targets)
 }
 
 // askAgain has those processed as if they had never been that lead to the targets, so that they bring them in their own form.
@@ -335,9 +336,6 @@ func (w *writer) deleteUnreferenced(ctx context.Context, refs []string) error {
 			return fmt.Errorf("looking for references: %w", err)
 		}
 		set := refSet(held)
-		if err := w.askAgain(ctx, slices.Collect(maps.Keys(set))); err != nil {
-			return err
-		}
 		gone := slices.DeleteFunc(slices.Clone(refs), func(ref string) bool { return set[ref] })
 		if refs, err = w.delete(ctx, gone); err != nil {
 			return err
@@ -382,13 +380,13 @@ func (w *writer) uproot(ctx context.Context, ref string) error {
 	for _, child := range children {
 		orphans[child] = true
 	}
-	if err := errors.Join(w.leave(ctx, children), w.askAgain(ctx, children)); err != nil {
+	if err := w.leave(ctx, children); err != nil {
 		return err
 	}
 	return w.queue(ctx, orphans)
 }
 
-// delete deletes entities and answers what they had brought.
+// delete deletes entities and answers what they had brought. Others who bring that are asked again.
 func (w *writer) delete(ctx context.Context, refs []string) (children []string, err error) {
 	if len(refs) == 0 {
 		return nil, nil
@@ -439,5 +437,9 @@ func (w *writer) delete(ctx context.Context, refs []string) (children []string, 
 		return nil, err
 	}
 	slices.Sort(children)
-	return slices.Compact(children), w.queue(ctx, peers)
+	children = slices.Compact(children)
+	if err := w.askAgain(ctx, children); err != nil {
+		return nil, err
+	}
+	return children, w.queue(ctx, peers)
 }

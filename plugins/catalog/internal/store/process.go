@@ -419,7 +419,7 @@ func (w *writer) refer(ctx context.Context, sources, again []string, outcomes ma
 		if err := w.unreference(ctx, source, gone); err != nil {
 			return err
 		}
-		if err := errors.Join(w.leave(ctx, gone), w.askAgain(ctx, gone)); err != nil {
+		if err := w.leave(ctx, gone); err != nil {
 			return err
 		}
 	}
